@@ -44,12 +44,13 @@
 //! | `wire/reference` | |
 //! | `server/domain` | `run`, `wire/reference` |
 //! | `server/store` | `run`, `wire`, `server/domain` |
+//! | `server/peers` | `run`, `wire`, `server/domain`, `server/store`, `server/state` |
 //! | `server/data` | `server/identity` |
 //! | `server/settings` | `run`, `server/http/connections` |
-//! | `server/state` | `server/settings`, `server/domain`, `server/store`, `server/identity`, `server/link`, `server/dispatch`, `server/http/shared` |
-//! | `server/identity` | `run`, `wire`, `server/domain`, `server/store`, `server/state`, `server/http/connections` |
-//! | `server/link` | `run`, `wire`, `server/domain`, `server/store`, `server/state`, `server/http/connections`, `server/http/shared` |
-//! | `server/dispatch` | `run`, `server/domain`, `server/store`, `server/state` |
+//! | `server/state` | `server/settings`, `server/domain`, `server/store`, `server/identity`, `server/peers`, `server/link`, `server/dispatch`, `server/http/shared` |
+//! | `server/identity` | `run`, `wire`, `server/domain`, `server/store`, `server/state`, `server/peers`, `server/http/connections` |
+//! | `server/link` | `run`, `wire`, `server/domain`, `server/store`, `server/state`, `server/peers`, `server/http/connections`, `server/http/shared` |
+//! | `server/dispatch` | `run`, `server/domain`, `server/store`, `server/state`, `server/peers` |
 //! | `server/http/connections` | `run` |
 //! | `server/http/shared` | `wire`, `server/settings`, `server/store`, `server/identity`, `server/link`, `server/state`, `server/http/connections` |
 //! | `server/http/terminal` | `server/store` |
@@ -57,7 +58,7 @@
 //! | `server/http/readiness` | `server/state` |
 //! | `server/http/rest` | `run`, `wire`, `server/domain`, `server/store`, `server/identity`, `server/settings`, `server/state`, `server/http/connections`, `server/http/shared` |
 //! | `server/http/operator` | `run`, `wire`, `server/domain`, `server/store`, `server/identity`, `server/state`, `server/http/connections`, `server/http/shared`, `server/http/terminal` |
-//! | `server/http/dashboard` | `run`, `wire`, `server/domain`, `server/store`, `server/identity`, `server/state`, `server/http/connections`, `server/http/shared`, `server/http/terminal`, `server/http/worker_file`, `server/http/operator` |
+//! | `server/http/dashboard` | `run`, `wire`, `server/domain`, `server/store`, `server/identity`, `server/state`, `server/peers`, `server/http/connections`, `server/http/shared`, `server/http/terminal`, `server/http/worker_file`, `server/http/operator` |
 //! | `server/http/uplink` | `run`, `wire`, `server/domain`, `server/store`, `server/identity`, `server/link`, `server/state`, `server/http/connections`, `server/http/rest` |
 //! | `server/http` | |
 //! | `worker` | `run`, `source`, `intake`, `execution`, `report`, `rest` |

@@ -8,6 +8,7 @@
 //! - [`dispatch`]: announces due runs, kills and pings, and finds lost workers; keeps which workers are silent and why
 //!   runs wait.
 //! - [`identity`]: tokens, sessions and signatures; counts wrong tokens, and admits one instance of each worker.
+//! - [`peers`]: the other servers of the same database: who dispatches, and messages between them.
 //! - [`link`]: the ZeroMQ ports of the original, orders to workers, and the WebSocket feeds of changes.
 //! - [`http`]: connections and their limits, the wait after wrong tokens, the REST API, the operator's API, the dashboard, the
 //!   uplink of workers that connect out, and readiness.
@@ -19,6 +20,7 @@ pub mod domain;
 pub mod http;
 pub mod identity;
 pub mod link;
+pub mod peers;
 mod settings;
 pub mod state;
 pub mod store;
@@ -43,6 +45,7 @@ use crate::server::link::events::Inlet;
 use crate::server::link::feed::handle::Feed;
 use crate::server::link::orders::Orders;
 use crate::server::link::worker_events::WorkerEvents;
+use crate::server::peers::Peers;
 use crate::server::store::changes::ChangeFeed;
 use data::{Data, DataError};
 pub use settings::{Database, DatabaseUrl, Settings, WorkerWrites, WrongDatabaseUrl};
@@ -141,7 +144,9 @@ impl Server {
         let wall = dispatch::WallClockTimer::new().map_err(ServerError::Clock)?;
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let logouts = Logouts::load(&store).await?;
-        let instances = Instances::new(store.tenures().await?, settings.patience(), tokio::time::Instant::now());
+        let peers = Peers::of(&store);
+        let now = tokio::time::Instant::now();
+        let instances = Instances::new(store.tenures().await?, settings.patience(), now, peers.clone());
         let app = Arc::new(AppState {
             logouts,
             feed: Feed::new(settings.listeners, settings.websocket_listeners),
@@ -150,7 +155,8 @@ impl Server {
             store,
             settings,
             token,
-            orders: Orders::default(),
+            orders: Orders::with(peers.clone()),
+            peers,
             events: WorkerEvents::default(),
             silent_workers: SilentWorkers::default(),
             instances,
@@ -179,6 +185,8 @@ impl Server {
         }
         tasks.spawn(broadcaster.carry(Arc::clone(&app)));
         tasks.spawn(inlet.read(Arc::clone(&app)));
+        tasks.spawn(peers::listener::follow(Arc::clone(&app)));
+        tasks.spawn(peers::lease::keep(Arc::clone(&app)));
         tasks.spawn(dispatch::work(Arc::clone(&app), wall, stop));
         Ok(Self { app, tasks, _data: data })
     }

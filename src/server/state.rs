@@ -17,6 +17,7 @@ use crate::server::identity::wrong_token_limits::WrongTokenLimits;
 use crate::server::link::feed::handle::Feed;
 use crate::server::link::orders::Orders;
 use crate::server::link::worker_events::WorkerEvents;
+use crate::server::peers::Peers;
 use crate::server::store::changes::ChangeFeed;
 
 /// State that all handlers and tasks share. Its parts synchronize themselves.
@@ -32,6 +33,8 @@ pub struct AppState {
     pub wrong_token_limits: WrongTokenLimits,
     /// Sessions that were logged out before they expired.
     pub logouts: Logouts,
+    /// Other servers of the same database.
+    pub peers: Peers,
     /// Handle for orders to workers.
     pub orders: Orders,
     /// Events of workers that no change reports, for followers of a run.

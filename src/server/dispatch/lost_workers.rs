@@ -4,6 +4,7 @@
 use tokio::time::Instant;
 
 use super::Dispatcher;
+use crate::server::peers::PeerMessage;
 use crate::server::store::StoreError;
 use crate::server::store::changes::Change;
 
@@ -34,7 +35,9 @@ impl Dispatcher {
 
     /// Publishes which workers are silent, and a change for each of which that is new.
     pub(super) fn show_the_silent(&self) {
-        for worker in self.app.silent_workers.update(&self.workers.availability().silent) {
+        let silent = &self.workers.availability().silent;
+        for worker in self.app.silent_workers.update(silent) {
+            self.app.peers.send(&PeerMessage::Silent(worker, silent.contains(&worker)));
             self.app.changes().publish(Change::WorkerChanged(worker));
         }
     }

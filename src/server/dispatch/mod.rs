@@ -29,6 +29,7 @@ use tokio::sync::broadcast;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use super::peers::{Duty, PeerMessage};
 use super::state::AppState;
 use super::store::{Claim, JobEvaluation, Offer, PassQuestions, Started, StartedRun, Store, StoreError};
 use crate::run::{ApiKey, KillId, Order, RequestId, RunId, chain_of};
@@ -58,13 +59,35 @@ const SHARES: u32 = 20;
 /// Pause after a failed pass, and after a failure of the wall-clock timer.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
-/// Runs the dispatcher until the server stops.
+/// Dispatches until the server stops, whenever this server is the one that does.
 pub async fn work(app: Arc<AppState>, wall: WallClockTimer, stop: CancellationToken) {
-    let mut dispatcher = Dispatcher::new(app, Clocks { wall: Utc::now, monotonic: Instant::now });
-    tokio::select! {
-        () = stop.cancelled() => {}
-        () = dispatcher.work(&wall) => {}
+    let mut duty = app.peers.duty();
+    loop {
+        let lease = match duty.borrow_and_update().clone() {
+            Duty::Here(lease) => Some(lease),
+            Duty::Elsewhere => None,
+        };
+        let dispatched = async {
+            let Some(lease) = lease else { return std::future::pending().await };
+            begin(&app);
+            let store = app.store.under(lease);
+            let clocks = Clocks { wall: Utc::now, monotonic: Instant::now };
+            Dispatcher::new(Arc::clone(&app), store, clocks).work(&wall).await;
+        };
+        tokio::select! {
+            () = stop.cancelled() => return,
+            // What it had begun to change is finished, or refused because the lease is lost.
+            changed = duty.changed() => if changed.is_err() { return },
+            () = dispatched => return,
+        }
     }
+}
+
+/// Forgets what another dispatcher told before this one: it finds out itself.
+fn begin(app: &AppState) {
+    app.peers.send(&PeerMessage::DispatcherChanged);
+    app.silent_workers.update(&BTreeSet::new());
+    app.waiting.clear();
 }
 
 /// Clocks of a dispatcher; tests set their own.
@@ -76,6 +99,8 @@ struct Clocks {
 
 struct Dispatcher {
     app: Arc<AppState>,
+    /// The store, for as long as this server is the one that dispatches.
+    store: Store,
     clocks: Clocks,
     news: Subscription,
     arrivals: broadcast::Receiver<ApiKey>,
@@ -112,7 +137,7 @@ struct Dispatcher {
 }
 
 impl Dispatcher {
-    fn new(app: Arc<AppState>, clocks: Clocks) -> Self {
+    fn new(app: Arc<AppState>, store: Store, clocks: Clocks) -> Self {
         let patience = app.settings.patience();
         Self {
             news: app.changes().subscribe(),
@@ -137,6 +162,7 @@ impl Dispatcher {
             unrecorded: BTreeMap::new(),
             together: TOGETHER,
             app,
+            store,
         }
     }
 
@@ -213,7 +239,7 @@ impl Dispatcher {
     fn store(&self) -> Result<&Store, StoreError> {
         #[cfg(test)]
         histories::pass_question()?;
-        Ok(&self.app.store)
+        Ok(&self.store)
     }
 
     /// Takes in all changes and arrivals that are queued, up to a bound, so that one pass serves all of them.
@@ -526,9 +552,11 @@ impl Dispatcher {
                 }
             }
         }
-        for run in self.app.waiting.update(job, waiting) {
-            self.app.changes().publish(Change::RunWaits(run));
+        let changed = self.app.waiting.update(job, waiting.clone());
+        if !changed.is_empty() {
+            self.app.peers.send(&PeerMessage::Waits(job, waiting));
         }
+        changed.into_iter().for_each(|run| self.app.changes().publish(Change::RunWaits(run)));
     }
 
     /// Has it recorded why a run waits.

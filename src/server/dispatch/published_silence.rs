@@ -23,6 +23,18 @@ impl SilentWorkers {
         changed
     }
 
+    /// Takes over whether a worker is silent; `true` if that is new.
+    pub fn set(&self, worker: WorkerId, is_silent: bool) -> bool {
+        let mut silent = self.silent.write().unwrap_or_else(PoisonError::into_inner);
+        if is_silent { silent.insert(worker) } else { silent.remove(&worker) }
+    }
+
+    /// Returns all silent workers.
+    #[must_use]
+    pub fn all(&self) -> BTreeSet<WorkerId> {
+        self.silent.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Returns whether a worker is silent.
     #[must_use]
     pub fn is_silent(&self, worker: WorkerId) -> bool {

@@ -31,6 +31,18 @@ impl WaitingRuns {
         changed
     }
 
+    /// Forgets all waiting runs, and returns them.
+    pub fn clear(&self) -> Vec<RunId> {
+        let all = std::mem::take(&mut *self.of_job.write().unwrap_or_else(PoisonError::into_inner));
+        all.into_values().flat_map(BTreeMap::into_keys).collect()
+    }
+
+    /// Returns all waiting runs by their jobs.
+    #[must_use]
+    pub fn all(&self) -> BTreeMap<JobId, BTreeMap<RunId, WaitReasons>> {
+        self.of_job.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Returns whether a run of a job waits.
     #[must_use]
     pub fn has_job(&self, job: JobId) -> bool {

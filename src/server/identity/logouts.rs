@@ -34,7 +34,19 @@ impl Logouts {
     /// If the store cannot be read.
     pub async fn load(store: &Store) -> Result<Self, StoreError> {
         let kept = store.setting(SETTING).await?.unwrap_or_default();
-        Ok(Self { ended: RwLock::new(kept.lines().map(str::to_owned).collect()), ..Self::default() })
+        Ok(Self { ended: RwLock::new(ids(&kept)), ..Self::default() })
+    }
+
+    /// Reads again what the store keeps: another server may have logged a session out.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub async fn reload(&self, store: &Store) -> Result<(), StoreError> {
+        let _writing = self.writing.lock().await;
+        let kept = store.setting(SETTING).await?.unwrap_or_default();
+        *self.ended.write().unwrap_or_else(PoisonError::into_inner) = ids(&kept);
+        self.changes.send_replace(());
+        Ok(())
     }
 
     /// Returns whether a session was logged out.
@@ -62,14 +74,23 @@ impl Logouts {
     /// If the store cannot be read or written; the session goes on then.
     pub async fn end(&self, store: &Store, session: &Session, now: Timestamp) -> Result<(), StoreError> {
         let _writing = self.writing.lock().await;
-        let mut ended = self.ended.read().unwrap_or_else(PoisonError::into_inner).clone();
-        keep(&mut ended, session.id(), now);
-        store.set_setting(SETTING, &ended.iter().map(String::as_str).collect::<Vec<_>>().join("\n")).await?;
+        let id = session.id().to_owned();
+        let kept = store
+            .edit_setting(SETTING, move |kept| {
+                let mut ended = ids(&kept.unwrap_or_default());
+                keep(&mut ended, &id, now);
+                ended.iter().map(String::as_str).collect::<Vec<_>>().join("\n")
+            })
+            .await?;
         // Only after the store has it: a logout that is in memory alone would be undone by a restart.
-        *self.ended.write().unwrap_or_else(PoisonError::into_inner) = ended;
+        *self.ended.write().unwrap_or_else(PoisonError::into_inner) = ids(&kept);
         self.changes.send_replace(());
         Ok(())
     }
+}
+
+fn ids(kept: &str) -> BTreeSet<String> {
+    kept.lines().map(str::to_owned).collect()
 }
 
 /// Adds a session and removes those that have expired, and the earliest to expire where there are too many. Pure.

@@ -2,6 +2,8 @@
 //!
 //! An order is a hint and is repeated until the worker acts, so a lost one does no harm. An order to one worker wakes
 //! only the tasks that carry for this worker.
+//!
+//! Where several servers share a database, the worker may be connected to another one, so each order goes to all of them.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{broadcast, mpsc};
 
 use crate::run::{ApiKey, Order};
+use crate::server::peers::{PeerMessage, Peers};
 
 #[cfg(test)]
 mod tests;
@@ -36,6 +39,7 @@ pub struct Orders {
     everybody: broadcast::Sender<Addressed>,
     arrivals: broadcast::Sender<ApiKey>,
     carriers: Arc<Mutex<Carriers>>,
+    peers: Peers,
 }
 
 /// Receiver of the orders to one worker.
@@ -55,15 +59,27 @@ pub struct Route {
 
 impl Default for Orders {
     fn default() -> Self {
-        let (everybody, arrivals) = (broadcast::channel(ROOM).0, broadcast::channel(ROOM).0);
-        Self { everybody, arrivals, carriers: Arc::default() }
+        Self::with(Peers::alone())
     }
 }
 
 impl Orders {
-    /// Sends an order to a worker. An order that no transport carries, or that a full queue drops, is no error: it is
-    /// repeated.
+    /// Creates the orders of a server with such peers.
+    #[must_use]
+    pub fn with(peers: Peers) -> Self {
+        let (everybody, arrivals) = (broadcast::channel(ROOM).0, broadcast::channel(ROOM).0);
+        Self { everybody, arrivals, carriers: Arc::default(), peers }
+    }
+
+    /// Sends an order to a worker, whichever server it is connected to. An order that no transport carries, or that a
+    /// full queue drops, is no error: it is repeated.
     pub fn send(&self, to: ApiKey, order: Order) {
+        self.peers.send(&PeerMessage::Order(to.clone(), order));
+        self.deliver(to, order);
+    }
+
+    /// Passes an order to the connections of its worker at this server.
+    pub fn deliver(&self, to: ApiKey, order: Order) {
         for (_, carrier) in self.carriers().get(&to).into_iter().flatten() {
             // A full queue belongs to a slow connection; waiting for it would delay all other workers.
             let _ = carrier.try_send(Addressed { to: to.clone(), order });
@@ -102,6 +118,12 @@ impl Orders {
 
     /// Reports that a worker receives orders from now on: the dispatcher repeats at once those that are open for it.
     pub fn arrived(&self, who: ApiKey) {
+        self.peers.send(&PeerMessage::Arrived(who.clone()));
+        self.arrived_elsewhere(who);
+    }
+
+    /// Takes in that a worker receives orders from now on through another server.
+    pub fn arrived_elsewhere(&self, who: ApiKey) {
         let _ = self.arrivals.send(who);
     }
 

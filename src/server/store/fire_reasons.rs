@@ -39,7 +39,7 @@ pub fn reason_facts(reason: &FireReason) -> (&'static str, ReasonParams) {
     let of_run = |run: RunId| ReasonParams { run: Some(run.get()), ..none() };
     let of_worker = |worker: WorkerId| ReasonParams { worker: Some(worker.get()), ..none() };
     match reason {
-        FireReason::Waiting(reasons) => (reasons.reason.word(), waiting(reasons)),
+        FireReason::Waiting(reasons) => wait_facts(reasons),
         FireReason::Met(reason) => (reason.word(), wait_params(*reason)),
         FireReason::Replacing(run) => (REPLACING, of_run(*run)),
         FireReason::WorkerLeftOut(worker, why) => {
@@ -88,6 +88,18 @@ pub(super) fn read(kind: FireKind, code: &str, params: &ReasonParams) -> Option<
         _ if kind == FireKind::Skipped => wait_reason(code, params).map(FireReason::Met),
         _ => wait_reasons(code, params).map(FireReason::Waiting),
     }
+}
+
+/// Returns the code and the parameters of reasons to wait.
+#[must_use]
+pub fn wait_facts(reasons: &WaitReasons) -> (&'static str, ReasonParams) {
+    (reasons.reason.word(), waiting(reasons))
+}
+
+/// Reads reasons to wait from their code and parameters; `None` if this program has not written them.
+#[must_use]
+pub fn wait_of_facts(code: &str, params: &ReasonParams) -> Option<WaitReasons> {
+    wait_reasons(code, params)
 }
 
 fn run(params: &ReasonParams) -> Option<RunId> {

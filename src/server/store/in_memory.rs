@@ -34,7 +34,7 @@ impl Store {
     pub async fn in_memory() -> Result<Self, OpenError> {
         let feed = ChangeFeed::default();
         let db = Db::in_memory(schema::MIGRATIONS, feed.clone())?;
-        Ok(Self { db, feed, watchdog: Watchdog::new(Path::new(".")) })
+        Ok(Self { db, feed, watchdog: Watchdog::new(Path::new(".")), lease: None })
     }
 
     /// Copies all rows aside, for [`Store::restore_rows`].
@@ -63,7 +63,7 @@ impl Store {
         let batch = ["BEGIN;".to_owned()].into_iter().chain(delete).chain(insert).chain(["COMMIT;".to_owned()]);
         self.db.batch(&batch.collect::<String>())?;
         let feed = ChangeFeed::default();
-        Ok(Self { db: self.db.with_feed(feed.clone()), feed, watchdog: self.watchdog.clone() })
+        Ok(Self { db: self.db.with_feed(feed.clone()), feed, watchdog: self.watchdog.clone(), lease: None })
     }
 
     /// Brings contents up to date; reads again what may have changed since.

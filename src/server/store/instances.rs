@@ -1,6 +1,6 @@
 //! Worker instances: keeps which instance works under the key of each worker, over restarts of the server.
 
-use super::db::{DbError, DbRow};
+use super::db::{DbError, DbRow, Reading};
 use super::{Store, StoreError};
 use crate::run::Instance;
 use crate::server::domain::model::{InstanceTenure, WorkerId};
@@ -15,20 +15,40 @@ impl Store {
         self.read(move |reading| reading.rows(sql, &[], tenure)).await
     }
 
-    /// Records that an instance works under a worker's key, in place of any other.
+    /// Returns the instance that works under the key of one worker.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub async fn tenure(&self, worker: WorkerId) -> Result<Option<InstanceTenure>, StoreError> {
+        self.read(move |reading| tenure_of(reading, worker)).await
+    }
+
+    /// Records that an instance works under a worker's key, in place of the one that the caller knows. Returns the tenure
+    /// of another one that was bound meanwhile, by another server, and stays.
     ///
     /// # Errors
     /// If the store cannot be read or written.
-    pub async fn bind_instance(&self, worker: WorkerId, tenure: &InstanceTenure) -> Result<(), StoreError> {
-        let tenure = tenure.clone();
+    pub async fn bind_instance(
+        &self,
+        worker: WorkerId,
+        tenure: &InstanceTenure,
+        replaced: Option<&Instance>,
+    ) -> Result<Option<InstanceTenure>, StoreError> {
+        let (tenure, replaced) = (tenure.clone(), replaced.cloned());
         self.change(move |transaction| {
+            if let Some(bound) = tenure_of(transaction, worker)?
+                && bound.instance != tenure.instance
+                && Some(&bound.instance) != replaced.as_ref()
+            {
+                return Ok(Some(bound));
+            }
             transaction.execute(
                 "INSERT INTO worker_instance (worker, instance, since, address) VALUES (?, ?, ?, ?)
                  ON CONFLICT (worker) DO UPDATE
                  SET instance = excluded.instance, since = excluded.since, address = excluded.address",
                 &[&worker, &tenure.instance.as_str(), &tenure.since, &tenure.from.to_string()],
             )?;
-            Ok(())
+            Ok(None)
         })
         .await
     }
@@ -46,6 +66,11 @@ impl Store {
         })
         .await
     }
+}
+
+fn tenure_of(reading: &Reading<'_>, worker: WorkerId) -> Result<Option<InstanceTenure>, StoreError> {
+    let sql = "SELECT worker, instance, since, address FROM worker_instance WHERE worker = ?";
+    reading.row(sql, &[&worker], |row| Ok(tenure(row)?.1))
 }
 
 fn tenure(row: &DbRow<'_>) -> Result<(WorkerId, InstanceTenure), StoreError> {

@@ -54,6 +54,7 @@ mod run_orders;
 mod run_tells;
 mod runs;
 mod schema;
+mod servers;
 mod values;
 mod worker_commands;
 mod worker_reports;
@@ -68,7 +69,7 @@ pub use deletion::{DeletionImpact, Removal};
 pub use entities::{NewJob, NewPool, NewProject, NewTemplate, NewWorker};
 pub use entity_version::EntityVersion;
 pub use evaluate::{JobEvaluation, Offer};
-pub use fire_reasons::reason_facts;
+pub use fire_reasons::{reason_facts, wait_facts, wait_of_facts};
 pub use forms::{EntityForm, WorkerForm};
 #[cfg(test)]
 pub use in_memory::Contents;
@@ -93,15 +94,20 @@ pub use run_details::{RelatedRun, Requester, RunDetails};
 pub use run_orders::RunWithScript;
 pub use run_tells::{RunTell, TellOutcome, TellRefusal, ToldLog};
 pub use runs::NewRun;
+pub use servers::{LEASE, Lease, Renewal, ServerId};
 pub use worker_commands::CommandRequest;
 pub use worker_reports::{AnswerKind, WorkerAnswer, WorkerReport};
 pub use workers::{Claim, Started, StartedRun, WorkerSnapshot};
 
 use crate::server::store::changes::ChangeFeed;
-pub use db::READERS;
 pub use db::UrlError;
 use db::{Db, DbError, OpenError, Reading, Transaction};
+pub use db::{MISSED, READERS};
 use outage::Watchdog;
+
+/// Writes a setting.
+const SET: &str =
+    "INSERT INTO setting (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value";
 
 /// Errors of the store, shared by all of its methods.
 #[derive(Debug, thiserror::Error)]
@@ -153,6 +159,9 @@ pub enum StoreError {
     /// The request breaks a rule of the data.
     #[error(transparent)]
     Conflict(#[from] Conflict),
+    /// Another server dispatches by now.
+    #[error("another server dispatches by now")]
+    LeaseLost,
     /// The entity differs from the version that the client saw before it sent its change.
     #[error("it was changed meanwhile")]
     Changed,
@@ -179,7 +188,7 @@ impl StoreError {
             Self::Unwritable(_) => true,
             Self::Ask(error) => outage::is_outage(error),
             Self::Url(_) | Self::Open { .. } | Self::Newer { .. } | Self::Moved { .. } | Self::Incomplete(_) => false,
-            Self::Conflict(_) | Self::Changed => false,
+            Self::Conflict(_) | Self::LeaseLost | Self::Changed => false,
         }
     }
 }
@@ -190,6 +199,8 @@ pub struct Store {
     db: Db,
     feed: ChangeFeed,
     watchdog: Watchdog,
+    /// Lease that changes through this handle depend on.
+    lease: Option<Lease>,
 }
 
 impl Store {
@@ -202,7 +213,7 @@ impl Store {
         let opened = move || Db::open(&file, schema::MIGRATIONS, publishing);
         let opened = tokio::task::spawn_blocking(opened).await.unwrap_or(Err(OpenError::Db(DbError::Closed)));
         let db = opened.map_err(|error| StoreError::opening(path.display().to_string(), error))?;
-        Ok(Self { db, feed, watchdog: Watchdog::new(path) })
+        Ok(Self { db, feed, watchdog: Watchdog::new(path), lease: None })
     }
 
     /// Connects to a store in PostgreSQL, creates its tables where they are missing, and applies the migrations that it
@@ -216,7 +227,7 @@ impl Store {
         let connected = move || Db::connect(&url, schema::POSTGRES_MIGRATIONS, publishing);
         let connected = tokio::task::spawn_blocking(connected).await.unwrap_or(Err(OpenError::Db(DbError::Closed)));
         let db = connected.map_err(|error| StoreError::opening(path, error))?;
-        Ok(Self { db, feed, watchdog: Watchdog::of_server() })
+        Ok(Self { db, feed, watchdog: Watchdog::of_server(), lease: None })
     }
 
     /// Returns the change feed, on which every committed change is published.
@@ -228,9 +239,14 @@ impl Store {
     /// Runs a closure in a transaction that writes; see [`Db::change`]. Fails at once during an outage.
     async fn change<T: Send + 'static>(
         &self,
-        change: impl FnMut(&mut Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
+        mut change: impl FnMut(&mut Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         self.watchdog.check()?;
+        let lease = self.lease.clone();
+        let change = move |transaction: &mut Transaction<'_>| {
+            lease.iter().try_for_each(|lease| servers::check(transaction, lease))?;
+            change(transaction)
+        };
         self.db.change(change).await.inspect_err(|e| {
             if e.is_outage() {
                 self.watchdog.report_failure();
@@ -275,10 +291,26 @@ impl Store {
     pub async fn set_setting(&self, name: &str, value: &str) -> Result<(), StoreError> {
         let (name, value) = (name.to_owned(), value.to_owned());
         self.change(move |transaction| {
-            let sql = "INSERT INTO setting (name, value) VALUES (?, ?)
-                       ON CONFLICT (name) DO UPDATE SET value = excluded.value";
-            transaction.execute(sql, &[&name, &value])?;
+            transaction.execute(SET, &[&name, &value])?;
             Ok(())
+        })
+        .await
+    }
+
+    /// Replaces a setting that is kept with the data by another value, computed from the present one, and returns it.
+    ///
+    /// # Errors
+    /// If the store cannot be read or written.
+    pub async fn edit_setting(
+        &self,
+        name: &str,
+        mut edit: impl FnMut(Option<String>) -> String + Send + 'static,
+    ) -> Result<String, StoreError> {
+        let name = name.to_owned();
+        self.change(move |transaction| {
+            let edited = edit(transaction.value("SELECT value FROM setting WHERE name = ?", &[&name])?);
+            transaction.execute(SET, &[&name, &edited])?;
+            Ok(edited)
         })
         .await
     }

@@ -176,7 +176,7 @@ impl World {
         NOW.set(Some(now));
         let actors = blank.workers.iter().take(workers.into()).enumerate();
         let mut world = Self {
-            dispatcher: Dispatcher::new(Arc::clone(&app), CLOCKS),
+            dispatcher: Dispatcher::new(Arc::clone(&app), app.store.clone(), CLOCKS),
             orders: app.orders.carry(),
             app,
             start: now,
@@ -394,7 +394,7 @@ impl World {
     /// Restarts the server: the dispatcher loses its memory, the store stays.
     fn restart(&mut self) {
         QUESTIONS.set(0);
-        self.dispatcher = Dispatcher::new(Arc::clone(&self.app), CLOCKS);
+        self.dispatcher = Dispatcher::new(Arc::clone(&self.app), self.app.store.clone(), CLOCKS);
         self.again = None;
         self.waits.clear();
         for actor in &mut self.actors {
@@ -747,10 +747,16 @@ async fn app_state(blank: &Blank) -> Arc<AppState> {
         store,
         settings,
         token: OperatorToken::parse("0123456789abcdef").unwrap(),
+        peers: crate::server::peers::Peers::alone(),
         orders: Orders::default(),
         events: WorkerEvents::default(),
         silent_workers: crate::server::dispatch::published_silence::SilentWorkers::default(),
-        instances: crate::server::identity::instances::Instances::new(Vec::new(), PING, Instant::now()),
+        instances: crate::server::identity::instances::Instances::new(
+            Vec::new(),
+            PING,
+            Instant::now(),
+            crate::server::peers::Peers::alone(),
+        ),
         waiting: crate::server::dispatch::waiting::WaitingRuns::default(),
         stop: CancellationToken::new(),
     })

@@ -19,6 +19,7 @@ use crate::run::chain_of;
 use crate::server::http::shared::wrong_tokens;
 use crate::server::identity::session::{LASTS, Session, cookie_name};
 use crate::server::identity::wrong_token_limits::TokenVerdict;
+use crate::server::peers::PeerMessage;
 use crate::server::state::AppState;
 
 #[cfg(test)]
@@ -69,6 +70,7 @@ pub(super) async fn log_out(
 ) -> Result<Response, PageRefusal> {
     // The session ends in the store first: a cookie that the browser keeps all the same is worth nothing then.
     app.logouts.end(&app.store, &session, Utc::now()).await?;
+    app.peers.send(&PeerMessage::LoggedOut);
     let gone = format!("{}=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict", cookie_name(app.settings.http.port()));
     Ok((StatusCode::SEE_OTHER, [(SET_COOKIE, gone), (LOCATION, "/login".to_owned())]).into_response())
 }

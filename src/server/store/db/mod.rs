@@ -264,6 +264,21 @@ impl Db {
         }
     }
 
+    /// Returns whether other servers may use the database at the same time.
+    pub fn is_shared(&self) -> bool {
+        false
+    }
+
+    /// Sends a message to the other servers.
+    pub fn send_message(&self, message: String) {
+        let _ = message;
+    }
+
+    /// Receives messages.
+    pub fn messages(&self) -> tokio::sync::broadcast::Receiver<Arc<str>> {
+        tokio::sync::broadcast::channel(1).1
+    }
+
     /// Finishes what is queued, and closes all connections, which writes SQLite's write-ahead log back into the file.
     /// Further calls fail.
     pub async fn close(&self) {
@@ -325,7 +340,18 @@ pub struct Transaction<'a> {
     changes: Vec<Change>,
 }
 
+/// Message for missed messages.
+pub const MISSED: &str = "missed";
+
 impl Reading<'_> {
+    /// Returns the time by the clock of the database, in microseconds since 1970 in UTC.
+    ///
+    /// # Errors
+    /// If the database does not answer.
+    pub fn clock(&self) -> Result<i64, DbError> {
+        Ok(chrono::Utc::now().timestamp_micros())
+    }
+
     /// Returns all rows of a query.
     ///
     /// # Errors

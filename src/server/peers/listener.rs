@@ -1,0 +1,102 @@
+//! Listener: follows the messages of the other servers.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use tokio::sync::broadcast;
+
+use super::{PeerMessage, Shared};
+use crate::run::chain_of;
+use crate::server::state::AppState;
+use crate::server::store::MISSED;
+use crate::server::store::changes::Change;
+
+/// Follows messages until the server stops; returns at once where the database has one server.
+pub async fn follow(app: Arc<AppState>) {
+    let Some(shared) = app.peers.shared.clone() else { return };
+    let mut messages = shared.store.messages();
+    // What the others said before this server listened was not heard.
+    catch_up(&app, &shared).await;
+    loop {
+        let heard = tokio::select! {
+            heard = messages.recv() => heard,
+            () = app.stop.cancelled() => return,
+        };
+        match heard {
+            Ok(text) if &*text == MISSED => catch_up(&app, &shared).await,
+            Err(broadcast::error::RecvError::Lagged(_)) => catch_up(&app, &shared).await,
+            Err(broadcast::error::RecvError::Closed) => return,
+            Ok(text) => {
+                // Whoever sends is alive, however long ago the lease was renewed.
+                shared.has_others.store(true, Ordering::Relaxed);
+                if let Some(message) = PeerMessage::decode(&text) {
+                    obey(&app, &shared, message).await;
+                }
+            }
+        }
+    }
+}
+
+/// Brings up to date what is kept in memory, after messages may have been missed.
+async fn catch_up(app: &AppState, shared: &Shared) {
+    shared.store.send_to_servers(PeerMessage::TellAgain.encode());
+    let logouts = app.logouts.reload(&shared.store).await;
+    let instances = app.instances.reload_all(&shared.store).await;
+    for failed in [logouts, instances].into_iter().filter_map(Result::err).filter(|e| !e.is_outage()) {
+        tracing::error!(target: "job_runner.peers", error = %chain_of(&failed), "state of other servers cannot be read");
+    }
+}
+
+async fn obey(app: &AppState, shared: &Shared, message: PeerMessage) {
+    match message {
+        PeerMessage::Order(to, order) => app.orders.deliver(to, order),
+        PeerMessage::Arrived(key) => app.orders.arrived_elsewhere(key),
+        // The dispatcher itself knows better, and two that overlap for a moment do not overwrite each other's.
+        PeerMessage::Waits(..) | PeerMessage::Silent(..) | PeerMessage::DispatcherChanged if app.peers.dispatches() => {
+        }
+        PeerMessage::Waits(job, waits) => {
+            app.waiting.update(job, waits).into_iter().for_each(|run| app.changes().publish(Change::RunWaits(run)));
+        }
+        PeerMessage::Silent(worker, is_silent) => {
+            if app.silent_workers.set(worker, is_silent) {
+                app.changes().publish(Change::WorkerChanged(worker));
+            }
+        }
+        PeerMessage::DispatcherChanged => forget_dispatch(app),
+        PeerMessage::TellAgain => tell_again(app),
+        PeerMessage::InstanceChanged(worker) => {
+            if let Err(e) = app.instances.reload(&shared.store, worker).await
+                && !e.is_outage()
+            {
+                tracing::error!(target: "job_runner.peers", error = %chain_of(&e), worker = %worker, "instance of a worker cannot be read");
+            }
+        }
+        PeerMessage::InstanceHeard(worker, instance) => app.instances.heard_elsewhere(worker, &instance),
+        PeerMessage::LoggedOut => {
+            // A failure is an outage, and the reload after it reads the logout.
+            let _ = app.logouts.reload(&shared.store).await;
+        }
+        PeerMessage::LeaseFree => shared.may_be_free.notify_one(),
+    }
+}
+
+/// Forgets what the former dispatcher told.
+fn forget_dispatch(app: &AppState) {
+    for worker in app.silent_workers.update(&std::collections::BTreeSet::new()) {
+        app.changes().publish(Change::WorkerChanged(worker));
+    }
+    app.waiting.clear().into_iter().for_each(|run| app.changes().publish(Change::RunWaits(run)));
+}
+
+/// Tells the others all that the dispatcher knows, if it is here.
+fn tell_again(app: &AppState) {
+    if !app.peers.dispatches() {
+        return;
+    }
+    for worker in app.silent_workers.all() {
+        app.peers.send(&PeerMessage::Silent(worker, true));
+    }
+    for (job, waits) in app.waiting.all() {
+        app.peers.send(&PeerMessage::Waits(job, waits));
+    }
+}
