@@ -163,19 +163,9 @@ impl Server {
             waiting: WaitingRuns::default(),
             stop: stop.clone(),
         });
-        let routes = http::rest::routes()
-            .merge(http::operator::routes(&app))
-            .merge(http::dashboard::routes(&app))
-            .merge(link::feed::routes())
-            .merge(http::readiness::routes())
-            .merge(http::uplink::routes());
-        let routes = routes
-            // Around all routes: a wrong token is slowed down whichever interface it is tried at.
-            .layer(middleware::from_fn_with_state(Arc::clone(&app), http::shared::wrong_tokens::slow_down))
-            .with_state(Arc::clone(&app));
         let (connections, grace) =
             (http::connections::Connections::new(app.settings.limits()), app.settings.stop_grace);
-        tasks.spawn(http::connections::serve(listener, routes, connections, stop.clone(), grace));
+        tasks.spawn(http::connections::serve(listener, routes(&app), connections, stop.clone(), grace));
         tasks.spawn(link::feed::work(Arc::clone(&app)));
         let (watched, stopped) = (Arc::clone(&app), stop.clone());
         tasks
@@ -225,4 +215,18 @@ impl Server {
         // Committed changes are safe even if closing takes too long.
         let _ = tokio::time::timeout(STOP, self.app.store.close()).await;
     }
+}
+
+/// Returns the routes of all interfaces.
+fn routes(app: &Arc<AppState>) -> axum::Router {
+    let routes = http::rest::routes()
+        .merge(http::operator::routes(app))
+        .merge(http::dashboard::routes(app))
+        .merge(link::feed::routes())
+        .merge(http::readiness::routes())
+        .merge(http::uplink::routes());
+    routes
+        // Around all routes: a wrong token is slowed down whichever interface it is tried at.
+        .layer(middleware::from_fn_with_state(Arc::clone(app), http::shared::wrong_tokens::slow_down))
+        .with_state(Arc::clone(app))
 }

@@ -14,7 +14,7 @@ use crate::run::chain_of;
 use crate::server::state::AppState;
 use crate::server::store::{LEASE, Lease, Renewal, StoreError};
 
-/// Interval of renewals.
+/// Interval in which the lease is renewed, or one that is free is looked for.
 const RENEWAL: Duration = Duration::from_secs(1);
 /// Longest time that giving the lease up may take when the server stops.
 const PARTING: Duration = Duration::from_secs(1);

@@ -105,7 +105,7 @@ use db::{Db, DbError, OpenError, Reading, Transaction};
 pub use db::{MISSED, READERS};
 use outage::Watchdog;
 
-/// Writes a setting.
+/// Statement that writes a setting, new or not.
 const SET: &str =
     "INSERT INTO setting (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value";
 

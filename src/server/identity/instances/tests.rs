@@ -33,7 +33,7 @@ fn a_second_instance_is_refused_until_the_first_is_silent_and_lost() {
     assert_eq!(admit(&first, false, 6), Admission::Known);
     assert_eq!(admit(&second, true, 15), refused(9, Say::Not), "it does not answer pings, and is heard of");
     assert_eq!(admit(&second, false, 17), refused(11, Say::Not), "its runs are not lost yet");
-    assert_eq!(admit(&second, true, 17), Admission::Bound(None));
+    assert_eq!(admit(&second, true, 17), Admission::Bound(Some(first.instance.clone())));
     assert_eq!(admit(&first, true, 18), Admission::Refused(second.clone(), Duration::from_secs(1), Say::Now));
 }
 

@@ -19,7 +19,7 @@ fn run(id: i64) -> RunId {
 
 #[test]
 fn every_message_arrives_as_it_was_sent() {
-    let key = || ApiKey::parse("worker \"one\"\\").expect("a key");
+    let key = || ApiKey::parse("worker-\"one\"\\").expect("a key");
     let unready = vec![("nöté \"1\"".to_owned(), NotTakingRuns::Silent), ("2".to_owned(), NotTakingRuns::Disabled)];
     let waits = BTreeMap::from([
         (run(1), WaitReasons::from(WaitReason::Active(run(9)))),

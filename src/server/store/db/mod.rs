@@ -274,7 +274,7 @@ impl Db {
         let _ = message;
     }
 
-    /// Receives messages.
+    /// Receives the messages of other servers from now on.
     pub fn messages(&self) -> tokio::sync::broadcast::Receiver<Arc<str>> {
         tokio::sync::broadcast::channel(1).1
     }
