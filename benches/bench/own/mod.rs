@@ -17,7 +17,7 @@ use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
 use super::failure::Failure;
-use super::moment::Moment;
+use super::moment::{self, Moment};
 use super::process_sweep::end_everything_marked;
 use super::sqlite::connect_read_only;
 use super::worker::{Make, Worker};
@@ -39,6 +39,8 @@ pub struct Own {
     /// Where events of workers come in over ZeroMQ.
     pub events: SocketAddr,
     pub pid: i32,
+    /// When its process was started.
+    pub started: Moment,
     /// When each lot of runs begins to be due.
     pub due: Vec<Moment>,
     onlookers: u16,
@@ -89,9 +91,10 @@ impl Own {
         }
         command.args(["serve", "--config"]).arg(&path).env("BENCH_FOLDER", folder.path());
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).kill_on_drop(true);
+        let started = moment::now();
         let child = command.spawn()?;
         let pid = child.id().and_then(|pid| pid.try_into().ok()).ok_or_else(|| Failure("no server".to_owned()))?;
-        let own = Self { http, broadcaster, events, pid, due, onlookers, folder, _child: child };
+        let own = Self { http, broadcaster, events, pid, started, due, onlookers, folder, _child: child };
         own.serves().await?;
         Ok(own)
     }

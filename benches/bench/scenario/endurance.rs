@@ -17,6 +17,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const PARTS: usize = 10;
 /// What has been used after so many parts is what it may go on using.
 const SETTLED: usize = 3;
+/// Parts at the end, and as many after the first ones, of which the least use is compared.
+const COMPARED: usize = 3;
 
 /// What a worker uses.
 #[derive(Clone, Copy, Debug)]
@@ -45,12 +47,15 @@ pub async fn in_a_row(subject: &Subject) -> Result<Sample, Failure> {
     let (settled, last) = (uses[SETTLED - 1], uses[PARTS - 1]);
     let most = |of: fn(&Use) -> f64, among: &[Use]| among.iter().map(of).fold(0.0, f64::max);
     let grown = |of: fn(&Use) -> f64| most(of, &uses[SETTLED..]) - most(of, &uses[..SETTLED]);
+    // How many descriptors are open at one moment depends on what happens just then; what is never closed raises the least.
+    let least = |among: &[Use]| among.iter().map(|of| of.descriptors).fold(f64::INFINITY, f64::min);
+    let leaked = least(&uses[PARTS - COMPARED..]) - least(&uses[SETTLED..SETTLED + COMPARED]);
     Ok(vec![
         ("runs", (count * PARTS) as f64 / seconds),
         ("memory", last.memory * 1.024e-3),
         ("memory_settled", settled.memory * 1.024e-3),
         ("memory_grown", grown(|of| of.memory) * 1.024e-3),
-        ("descriptors_grown", grown(|of| of.descriptors)),
+        ("descriptors_grown", leaked),
         ("disk_grown", grown(|of| of.disk) * 1.024e-3),
         ("disk", last.disk * 1.024e-3),
     ])

@@ -52,6 +52,24 @@ pub async fn of_one_job(subject: &Subject, past: usize) -> Result<Sample, Failur
     ])
 }
 
+/// The start of a server that has many jobs: until it answers, and until it announces a run that came due before.
+pub async fn start(subject: &Subject, jobs: usize) -> Result<Sample, Failure> {
+    let (mut answered, mut announced) = (Vec::new(), Vec::new());
+    for _ in 0..subject.count(5, 2, 0) {
+        let due = Due { count: 1, ..Due::default() };
+        let data = Data { workers: 1, seats: 4, jobs, due: vec![due], ..Data::default() };
+        let own = Own::start(&subject.server, &data).await?;
+        answered.push(millis(own.started, moment::now()));
+        let mut listener = own.listen().await?;
+        let crowd = Crowd::connect(own.http, data.workers).await?;
+        listener.returned(1, PATIENCE).await?;
+        let first = crowd.seen().values().map(|seen| seen.announced).min().unwrap_or(0);
+        announced.push(millis(own.started, first));
+    }
+    let median = |times: &[f64]| quantile(&sorted(times), 0.5).unwrap_or(f64::NAN);
+    Ok(vec![("answered", median(&answered)), ("announced", median(&announced))])
+}
+
 /// Many jobs that are due at one moment, with two real workers.
 pub async fn herd(subject: &Subject, jobs: usize) -> Result<Sample, Failure> {
     let (workers, seats) = HERD;
