@@ -147,7 +147,7 @@ impl WaitReason {
             Self::Active(run) => Sentence::from("run ").and(run).and(" of the job is not over yet"),
             Self::Behind(run) => Sentence::from("run ").and(run).and(" of the job comes first"),
             Self::NoWorker => "no worker of the pool is enabled".into(),
-            Self::NobodyAnswers => "no worker of the pool answers".into(),
+            Self::NobodyAnswers => "no worker of the pool that takes new runs answers".into(),
             Self::NoSeat => "no worker of the pool has a free slot".into(),
             Self::WorkerDisabled(worker) => format!("its worker {worker} is disabled").into(),
             Self::WorkerSilent(worker) => format!("its worker {worker} does not answer").into(),
