@@ -3,7 +3,8 @@
 //! A server that misbehaves ([`weather`]), broadcasts that are repeated, reordered and forged ([`feeder`],
 //! [`noise`]), a worker and shims that are killed at random and at named points ([`chaos`]), and scripts that check
 //! themselves ([`script`]). What is going to happen is drawn from one seed ([`plan`]); what did happen is gathered
-//! ([`witness`]) and judged by pure functions ([`oracle`]). The server and its workers together are put to the test in [`server`].
+//! ([`witness`]) and judged by pure functions ([`oracle`]). The server and its workers together are put to the test in [`server`], and
+//! several servers at one database in [`fleet`].
 
 // Of the original's installation only the worker is needed.
 #[allow(dead_code)]
@@ -15,6 +16,7 @@ mod support;
 mod arguments;
 mod chaos;
 mod feeder;
+mod fleet;
 mod hand_overs;
 mod noise;
 mod oracle;
@@ -49,6 +51,7 @@ fn main() -> ExitCode {
             Mode::Ours => ours::campaign(&arguments).await,
             Mode::Original => original::campaign(&arguments).await,
             Mode::Server => server::campaign(&arguments).await,
+            Mode::Fleet => fleet::campaign(&arguments).await,
             Mode::HandOvers(count) => hand_overs::campaign(&arguments, count).await,
         }
     });

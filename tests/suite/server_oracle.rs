@@ -3,7 +3,7 @@
 #[path = "../campaign/server/oracle.rs"]
 mod judge;
 
-use judge::{Breach, Expected, Fire, History, Job, Row, Rule, judge, sum};
+use judge::{Breach, Expected, Fire, History, Job, Row, Rule, judge, sum, without_run};
 
 use crate::oracle::history::{Mark, Says};
 
@@ -24,7 +24,7 @@ fn mark(run: i64, says: Says) -> Mark {
 
 /// A job with three times, of which the second was missed, and two runs that were handed over.
 fn sound() -> History {
-    let job = Job { id: JOB, expected: Expected::Success(true), step: 10, from: MINUTE, to: MINUTE + 30 };
+    let job = Job { id: JOB, expected: Expected::Success(true), step: 10, phase: 0, from: MINUTE, to: MINUTE + 30 };
     let begun = [1, 2, 3, 4].map(|run| mark(run, Says::Begin { shim: 50 }));
     let ended = [1, 2, 3].map(|run| mark(run, Says::End { code: 0 }));
     History {
@@ -147,4 +147,15 @@ fn a_time_without_run_or_reason_is_counted() {
     };
     assert_eq!(broken(long(true)), []);
     assert_eq!(broken(long(false)), [Rule::UnexplainedTimes]);
+}
+
+#[test]
+fn times_without_a_run_are_counted_whether_a_reason_is_recorded_or_not() {
+    assert_eq!(without_run(&sound()), 1, "the second of three was missed, and that is recorded");
+    let mut history = sound();
+    history.fires.clear();
+    assert_eq!(without_run(&history), 1);
+    // Its times are the seconds 5, 15, 25, none of which has a run.
+    history.jobs[0].phase = 5;
+    assert_eq!(without_run(&history), 3);
 }

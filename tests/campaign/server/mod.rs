@@ -4,9 +4,9 @@
 mod clock;
 mod corpus;
 mod held;
-mod oracle;
+pub mod oracle;
 mod plan;
-mod stage;
+pub mod stage;
 mod templates;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,12 +23,12 @@ use crate::arguments::Arguments;
 use crate::oracle::history::Says;
 use crate::script::{TRACE, marks};
 use crate::small_disk::{self, SmallDisk};
-use crate::support::{connect, end_everything_marked, marked_processes};
+use crate::support::{connect, end_everything_marked};
 use clock::Clock;
 use held::Held;
 use oracle::{Expected, Fire, History, Job, Row};
 use plan::{Act, Plan};
-use stage::{LOOK, Lives, Operator, Place, Time, fake_time};
+use stage::{LOOK, Lives, Operator, Place, Time, fake_time, files_of_runs, survivors};
 
 /// How many workers.
 const WORKERS: usize = 2;
@@ -110,9 +110,10 @@ impl Campaign {
     async fn begin(arguments: &Arguments, folder: &Path, data: &Path) -> Self {
         let mut plan = Plan::new(arguments.seed, arguments.runs, JOBS, folder);
         let place = Place::free();
-        place.configure(folder, data);
+        place.configure(&folder.join("server.ini"), data, "announce_interval = 1\nping_interval = 20\n");
         let clock = Clock::new(folder, i64::from(plan.skew()) * 3600);
-        let server = Lives::server(Path::new(env!("CARGO_BIN_EXE_job_runner")), folder);
+        let time = Time::AsInFile(clock::file(folder));
+        let server = Lives::server("server", Path::new(env!("CARGO_BIN_EXE_job_runner")), folder, time);
         let mut operator = Operator { to: place.http, token: String::new() };
         let until = Instant::now() + LEAVING;
         while operator.ask("GET", "/readyz", None).is_none_or(|(status, _)| status != 200) {
@@ -124,9 +125,10 @@ impl Campaign {
         for number in 0..WORKERS {
             let key = format!("worker{number}");
             let made = operator.insist("/operator/v1/workers", &json!({"title": key})).await.expect("a worker");
-            // Every second one, so that both ways are taken.
-            let has_uplink = number % 2 == 0;
-            place.configure_worker(folder, &key, made["secret"].as_str().expect("a secret"), SLOTS, has_uplink);
+            // Every second one has an uplink, so that both ways are taken. Where its clock is wrong, the server refuses it.
+            let uplink = (number % 2 == 0).then(|| ("ws_url", place.uplink()));
+            let secret = made["secret"].as_str().expect("a secret");
+            place.configure_worker(folder, &key, secret, SLOTS, uplink.as_slice());
             workers.push(Lives::worker(&arguments.worker, folder, &key, plan.skew()));
         }
         let (folder, data) = (folder.to_owned(), data.to_owned());
@@ -166,7 +168,7 @@ impl Campaign {
                     // The second in which it was made may be one of its times or not.
                     let from = self.clock.now() + 1;
                     let (step, expected) = (i64::from(job.step), job.script.expected);
-                    self.jobs.push(Job { id, expected, step, from, to: i64::MAX });
+                    self.jobs.push(Job { id, expected, step, phase: 0, from, to: i64::MAX });
                 }
                 None => self.complaints.push(format!("job{number} of {:?} was refused", job.script.kind)),
             }
@@ -286,23 +288,12 @@ impl Campaign {
         }
     }
 
-    /// Has the server die at a point, and kills it where it does not come there.
     async fn crash_server(&mut self, point: Point, nth: u32) {
-        let folder = stage::crash_points(&self.folder);
-        let file = |passing: u32| folder.join(format!("{point:?}.{passing}"));
-        fs::create_dir_all(&folder).expect("a folder");
-        (1..=nth).for_each(|passing| fs::write(file(passing), "").expect("an armed point"));
-        let until = Instant::now() + PASSING;
-        while self.server.ended().is_none() && Instant::now() < until {
-            tokio::time::sleep(LOOK).await;
-        }
-        if self.server.ended().is_some() {
+        if self.server.die_at(point, nth, PASSING).await {
             self.count(&format!("server died at {point:?}"));
         } else {
             self.count("server SIGKILL");
-            self.server.kill();
         }
-        (1..=nth).for_each(|passing| drop(fs::remove_file(file(passing))));
     }
 
     async fn set_clock(&mut self, by: i64) {
@@ -350,7 +341,7 @@ impl Campaign {
             tokio::time::sleep(LOOK * 10).await;
             rows = self.rows();
         }
-        let survivors = self.survivors();
+        let survivors = survivors(&self.folder);
         let leaked = self.leave().await;
         let trace = fs::read(self.folder.join(TRACE)).unwrap_or_default();
         History {
@@ -403,19 +394,6 @@ impl Campaign {
         self.ask(question).into_iter().map(fire).collect()
     }
 
-    /// Who lives of runs that are over.
-    fn survivors(&self) -> Vec<String> {
-        let of_a_run = |pid: &i32| {
-            let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-            environment.split(|byte| *byte == 0).any(|variable| variable.starts_with(b"JOB_RUNNER_RUN_ID="))
-        };
-        let command = |pid: i32| {
-            let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-            format!("process {pid} {:?}", String::from_utf8_lossy(&command).replace('\0', " "))
-        };
-        marked_processes(&self.folder).into_iter().filter(of_a_run).map(command).collect()
-    }
-
     /// Everybody leaves; answers what is left of them.
     async fn leave(&mut self) -> Vec<String> {
         let mut leaked = Vec::new();
@@ -427,12 +405,7 @@ impl Campaign {
                 Some(status) if status.success() => {}
                 other => leaked.push(format!("worker{number} left with {other:?}")),
             }
-            let home = self.folder.join(format!("worker{number}"));
-            let state = home.join("state").join(format!("worker{number}"));
-            for part in [home.join("scripts"), state.join("runs"), state.join("shims")] {
-                let entries = fs::read_dir(part).into_iter().flatten().flatten();
-                leaked.extend(entries.map(|entry| format!("{} is left", entry.path().display())));
-            }
+            leaked.extend(files_of_runs(&self.folder, &format!("worker{number}")));
         }
         match self.server.leave(Signal::SIGTERM, LEAVING).await {
             Some(status) if status.success() => {}

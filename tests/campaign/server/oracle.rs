@@ -36,6 +36,8 @@ pub struct Job {
     pub id: i64,
     pub expected: Expected,
     pub step: i64,
+    /// At which second of a step it is due.
+    pub phase: i64,
     /// From and up to when it was due, in seconds since the epoch.
     pub from: i64,
     pub to: i64,
@@ -150,10 +152,10 @@ fn nothing_is_doubled(history: &History) -> Vec<Breach> {
             Says::End { .. } => {}
         }
     }
+    let rows: BTreeMap<i64, &Row> = history.rows.iter().map(|row| (row.id, row)).collect();
     for (run, attempts) in attempts {
         let different = attempts.iter().collect::<BTreeSet<_>>().len();
-        let row = history.rows.iter().find(|row| row.id == run);
-        let may = row.and_then(|row| expected(history, row)) == Some(Expected::Anything);
+        let may = rows.get(&run).and_then(|row| expected(history, row)) == Some(Expected::Anything);
         if different < attempts.len() || (attempts.len() > 1 && !may) {
             found.push(Breach(Rule::Doubled, format!("run {run} was executed as attempts {attempts:?}")));
         }
@@ -177,9 +179,16 @@ fn every_time_is_explained(history: &History) -> Vec<Breach> {
     found
 }
 
+/// How many times of schedules have no run of their own, whatever is recorded of them.
+pub fn without_run(history: &History) -> usize {
+    let runs: BTreeSet<(i64, i64)> = history.rows.iter().map(|row| (row.job, row.due)).collect();
+    let without = |job: &&Job, due: &i64| !runs.contains(&(job.id, *due));
+    history.jobs.iter().map(|job| times(job, job.from, job.to).filter(|due| without(&job, due)).count()).sum()
+}
+
 /// The times of a job. The fields of a cron expression begin anew with each minute.
 fn times(job: &Job, from: i64, to: i64) -> impl Iterator<Item = i64> {
-    (from..to).filter(|second| second.rem_euclid(60) % job.step == 0)
+    (from..to).filter(|second| second.rem_euclid(60) % job.step == job.phase)
 }
 
 /// The times of a job that have a recorded reason. One record may be of many times, which are counted up to a bound: beyond

@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use jobrunner::crash_point;
+use jobrunner::crash_point::{self, Point};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
-use super::clock;
+use crate::support::marked_processes;
 
 /// How long an answer may take.
 const ANSWER: Duration = Duration::from_secs(5);
@@ -44,26 +44,30 @@ impl Place {
         Self { http, broadcaster, events }
     }
 
-    /// Writes the server's configuration.
-    pub fn configure(self, folder: &Path, data: &Path) {
+    /// Writes the server's configuration: its data, its addresses, and further settings.
+    pub fn configure(self, file: &Path, data: &Path, settings: &str) {
         let Self { http, broadcaster, events } = self;
         let ini = format!(
             "[job_runner]\nwebsocket_listen = none\ndata_path = {}\nlisten = {http}\nbroadcaster_listen = {broadcaster}\n\
-             events_listen = {events}\nannounce_interval = 1\nping_interval = 20\n",
+             events_listen = {events}\n{settings}",
             data.display()
         );
-        fs::write(folder.join("server.ini"), ini).expect("the configuration");
+        fs::write(file, ini).expect("the configuration");
     }
 
-    /// Writes the configuration of a worker, which calls over an uplink or over HTTP alone. Where its clock is wrong, the
-    /// server refuses it the uplink.
-    pub fn configure_worker(self, folder: &Path, key: &str, secret: &str, slots: usize, has_uplink: bool) {
+    /// Address of the uplink of workers.
+    pub fn uplink(self) -> String {
+        format!("ws://{}/worker", self.http)
+    }
+
+    /// Writes the configuration of a worker, with further settings.
+    pub fn configure_worker(self, folder: &Path, key: &str, secret: &str, slots: usize, settings: &[(&str, String)]) {
         let home = folder.join(key);
         for part in ["scripts", "state"] {
             fs::create_dir_all(home.join(part)).expect("a folder");
         }
         let mut ini = "[job_runner_worker]\n".to_owned();
-        for (name, value) in [
+        let common = [
             ("api_base_url", format!("http://{}", self.http)),
             ("api_key", key.to_owned()),
             ("secret", secret.to_owned()),
@@ -79,11 +83,9 @@ impl Place {
             ("environment", "clean".to_owned()),
             ("linger", "0.3".to_owned()),
             ("kill_grace", "1".to_owned()),
-        ] {
+        ];
+        for (name, value) in common.iter().chain(settings) {
             writeln!(ini, "{name} = {value}").expect("a string");
-        }
-        if has_uplink {
-            writeln!(ini, "ws_url = ws://{}/worker", self.http).expect("a string");
         }
         fs::write(home.join("worker.ini"), ini).expect("the configuration");
     }
@@ -91,11 +93,19 @@ impl Place {
 
 /// A process that lives again and again.
 pub struct Lives {
-    name: String,
-    program: PathBuf,
-    arguments: Vec<String>,
-    folder: PathBuf,
+    program: Program,
     child: Child,
+}
+
+/// How a process is started, in each of its lives.
+pub struct Program {
+    /// Its log is named after it.
+    pub name: String,
+    pub file: PathBuf,
+    pub arguments: Vec<String>,
+    pub folder: PathBuf,
+    /// The folder with its armed crash points, if it may die at them.
+    pub crash_points: Option<PathBuf>,
 }
 
 /// What time it is for a process.
@@ -108,30 +118,43 @@ pub enum Time {
 }
 
 impl Lives {
-    pub fn server(program: &Path, folder: &Path) -> Self {
-        let config = folder.join("server.ini").display().to_string();
+    /// A server of this name, with its configuration and its crash points beside its log.
+    pub fn server(name: &str, file: &Path, folder: &Path, time: Time) -> Self {
+        let config = folder.join(format!("{name}.ini")).display().to_string();
         Self::begin(
-            "server",
-            program,
-            vec!["serve".to_owned(), "--config".to_owned(), config],
-            folder,
-            Time::AsInFile(clock::file(folder)),
+            Program {
+                name: name.to_owned(),
+                file: file.to_owned(),
+                arguments: vec!["serve".to_owned(), "--config".to_owned(), config],
+                folder: folder.to_owned(),
+                crash_points: Some(folder.join(format!("{name}.crash-points"))),
+            },
+            time,
         )
     }
 
-    pub fn worker(program: &Path, folder: &Path, key: &str, skew: i32) -> Self {
+    pub fn worker(file: &Path, folder: &Path, key: &str, skew: i32) -> Self {
         let config = folder.join(key).join("worker.ini").display().to_string();
-        Self::begin(key, program, vec!["--config-path".to_owned(), config], folder, Time::Wrong(skew))
+        Self::begin(
+            Program {
+                name: key.to_owned(),
+                file: file.to_owned(),
+                arguments: vec!["--config-path".to_owned(), config],
+                folder: folder.to_owned(),
+                crash_points: None,
+            },
+            Time::Wrong(skew),
+        )
     }
 
-    fn begin(name: &str, program: &Path, arguments: Vec<String>, folder: &Path, time: Time) -> Self {
-        let child = spawn(name, program, &arguments, folder, time);
-        Self { name: name.to_owned(), program: program.to_owned(), arguments, folder: folder.to_owned(), child }
+    fn begin(program: Program, time: Time) -> Self {
+        let child = spawn(&program, time);
+        Self { program, child }
     }
 
     /// The next life.
     pub fn again(&mut self, time: Time) {
-        self.child = spawn(&self.name, &self.program, &self.arguments, &self.folder, time);
+        self.child = spawn(&self.program, time);
     }
 
     pub fn pid(&self) -> i32 {
@@ -150,6 +173,31 @@ impl Lives {
     pub fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+
+    /// Has it die at a point, at one of the next passages, and kills it where it does not come there in time. Whether it
+    /// came there.
+    pub async fn die_at(&mut self, point: Point, passing: u32, within: Duration) -> bool {
+        let folder = self.program.crash_points.clone().expect("a program with crash points");
+        let file = |passing: u32| folder.join(format!("{point:?}.{passing}"));
+        fs::create_dir_all(&folder).expect("a folder");
+        (1..=passing).for_each(|passing| fs::write(file(passing), "").expect("an armed point"));
+        let until = Instant::now() + within;
+        while self.ended().is_none() && Instant::now() < until {
+            tokio::time::sleep(LOOK).await;
+        }
+        let came = self.ended().is_some();
+        if !came {
+            self.kill();
+        }
+        (1..=passing).for_each(|passing| drop(fs::remove_file(file(passing))));
+        came
+    }
+
+    /// When it died at a point last, in seconds since the epoch.
+    pub fn died_at(&self) -> Option<f64> {
+        let dead = fs::read_to_string(self.program.crash_points.as_ref()?.join(crash_point::DEAD)).ok()?;
+        dead.lines().last()?.rsplit(' ').next()?.parse().ok()
     }
 
     /// Sends a signal that ends it; how it ended, if it did in time.
@@ -179,9 +227,10 @@ impl Drop for Lives {
     }
 }
 
-fn spawn(name: &str, program: &Path, arguments: &[String], folder: &Path, time: Time) -> Child {
-    let log = File::options().create(true).append(true).open(folder.join(format!("{name}.log"))).expect("a log");
-    let mut command = Command::new(program);
+fn spawn(program: &Program, time: Time) -> Child {
+    let log = program.folder.join(format!("{}.log", program.name));
+    let log = File::options().create(true).append(true).open(log).expect("a log");
+    let mut command = Command::new(&program.file);
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy();
         if name.starts_with("JOB_RUNNER_") || name == "CONFIG_PATH" || name == "STATE_DIRECTORY" {
@@ -200,16 +249,36 @@ fn spawn(name: &str, program: &Path, arguments: &[String], folder: &Path, time: 
         };
         preloaded.env("DONT_FAKE_MONOTONIC", "1").env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
     }
-    if name == "server" {
-        command.env(crash_point::VARIABLE, crash_points(folder));
+    if let Some(crash_points) = &program.crash_points {
+        command.env(crash_point::VARIABLE, crash_points);
     }
-    let command = command.args(arguments).env("FIXTURE_HOME", folder).stdin(Stdio::null());
+    let command = command.args(&program.arguments).env("FIXTURE_HOME", &program.folder).stdin(Stdio::null());
     command.stdout(log.try_clone().expect("a log")).stderr(log).spawn().expect("the program")
 }
 
-/// The folder with the armed crash points of the server.
-pub fn crash_points(folder: &Path) -> PathBuf {
-    folder.join("crash-points")
+/// Processes of runs that live, each in words.
+pub fn survivors(folder: &Path) -> Vec<String> {
+    let of_a_run = |pid: &i32| {
+        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        environment.split(|byte| *byte == 0).any(|variable| variable.starts_with(b"JOB_RUNNER_RUN_ID="))
+    };
+    let command = |pid: i32| {
+        let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        format!("process {pid} {:?}", String::from_utf8_lossy(&command).replace('\0', " "))
+    };
+    marked_processes(folder).into_iter().filter(of_a_run).map(command).collect()
+}
+
+/// Files of runs in the folders of a worker.
+pub fn files_of_runs(folder: &Path, key: &str) -> Vec<String> {
+    let home = folder.join(key);
+    let state = home.join("state").join(key);
+    let mut left = Vec::new();
+    for part in [home.join("scripts"), state.join("runs"), state.join("shims")] {
+        let entries = fs::read_dir(part).into_iter().flatten().flatten();
+        left.extend(entries.map(|entry| format!("{} is left", entry.path().display())));
+    }
+    left
 }
 
 /// Who asks the server as an operator does.
