@@ -70,7 +70,9 @@ impl Database {
     /// The HTTP address of the server that dispatches, as far as the database says one does.
     pub fn dispatcher(&self) -> Option<String> {
         let Self::Postgres(postgres) = self else { return None };
-        let question = "SELECT server.address FROM dispatch_lease JOIN server ON server.id = dispatch_lease.server";
+        // A lease that is not renewed any more is that of a server that is gone, whose address the next one has.
+        let question = "SELECT server.address FROM dispatch_lease JOIN server ON server.id = dispatch_lease.server
+             WHERE dispatch_lease.renewed > extract(epoch FROM clock_timestamp()) * 1000000 - 3000000";
         postgres.ask(question)?.into_iter().next()?.into_iter().next()?
     }
 

@@ -335,8 +335,8 @@ async fn make_jobs(stage: &Stage, plan: &Plan, script: &str, complaints: &mut Ve
             "concurrency": job.concurrency,
         });
         let made = stage.operator.insist("/operator/v1/jobs", &new).await;
-        // The second in which it was made may be one of its times or not.
-        let from = Utc::now().timestamp() + 1;
+        // A time that follows at once may have passed before the job is planned.
+        let from = Utc::now().timestamp() + 3;
         match made.and_then(|made| made["id"].as_i64()) {
             Some(id) => {
                 let (step, phase) = (i64::from(job.step), i64::from(job.phase));

@@ -8,9 +8,6 @@ use crate::oracle::history::{Mark, Says};
 
 /// How late a run may begin at most.
 pub const LATE: f64 = 10.0;
-/// How late the next due time may be after a kill of the server that dispatches, where nothing else is done.
-pub const LATE_AFTER_KILL: f64 = 5.0;
-
 /// A time span.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Span {

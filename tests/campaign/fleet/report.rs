@@ -4,11 +4,13 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::database::due_times;
-use super::oracle::{self, Begun, Distribution, LATE_AFTER_KILL, Span};
+use super::oracle::{self, Begun, Distribution, Span};
 use super::{Campaign, Seen, now};
 use crate::oracle::history::Says;
 use crate::server::oracle::{self as of_server, Breach, Expected, History, Rule};
 
+/// How late the next due time may be after a kill of the server that dispatches, where nothing else is done.
+const LATE_AFTER_KILL: f64 = 5.0;
 /// How many breaches are printed in words.
 const SHOWN: usize = 40;
 
