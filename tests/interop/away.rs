@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use crate::database::NewJob;
 use crate::family::Family;
 use crate::gateway::Gateway;
+use crate::original_database::NewJob;
 use crate::stage::{Stage, on_stage, tell};
 use crate::wait::until;
 use crate::worker::SECRET;

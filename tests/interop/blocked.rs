@@ -5,8 +5,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use serde_json::json;
 use tokio::net::TcpSocket;
 
-use crate::database::NewJob;
 use crate::orders::Orders;
+use crate::original_database::NewJob;
 use crate::stage::on_stage;
 use crate::wait::until;
 use crate::worker::SECRET;

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use crate::database::NewJob;
+use crate::original_database::NewJob;
 use crate::relay::Relay;
 use crate::stage::{Stage, on_stage, tell};
 use crate::wait::until;

@@ -1,6 +1,6 @@
 //! SIGTERM: what runs is finished and reported, a kill still works, nothing new is begun.
 
-use crate::database::NewJob;
+use crate::original_database::NewJob;
 use crate::stage::on_stage;
 use crate::wait::until;
 use crate::worker::SECRET;

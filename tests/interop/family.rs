@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::database::{NewJob, Picture};
+use crate::original_database::{NewJob, Picture};
 use crate::stage::{Stage, is_alive};
 use crate::wait::until;
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::database::{NewJob, Picture};
+use crate::original_database::{NewJob, Picture};
 use crate::repertoire::{Kind, kinds};
 use crate::stage::{Stage, is_alive, on_stage};
 use crate::wait::until;

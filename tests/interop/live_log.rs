@@ -1,6 +1,6 @@
 //! The log of a run is in the database while the run lasts.
 
-use crate::database::NewJob;
+use crate::original_database::NewJob;
 use crate::stage::on_stage;
 use crate::wait::until;
 use crate::worker::SECRET;

@@ -21,7 +21,6 @@ mod blocked;
 mod broadcaster;
 #[cfg(feature = "server")]
 mod crowd;
-mod database;
 mod drain;
 mod family;
 mod feed;
@@ -31,6 +30,7 @@ mod live_log;
 #[cfg(feature = "server")]
 mod mixed;
 mod orders;
+mod original_database;
 mod peer;
 mod port;
 mod process;
@@ -48,6 +48,10 @@ mod worker;
 
 #[cfg(feature = "server")]
 #[allow(dead_code)] // what the server's tests need beyond this
+#[path = "../server/database.rs"]
+mod database;
+#[cfg(feature = "server")]
+#[allow(dead_code)]
 #[path = "../server/fixture.rs"]
 mod fixture;
 #[cfg(feature = "server")]
@@ -69,6 +73,10 @@ mod sqlite;
 #[allow(dead_code)]
 #[path = "../server/subscriber.rs"]
 mod subscriber;
+#[cfg(feature = "server")]
+#[allow(dead_code)]
+#[path = "../support/test_database.rs"]
+mod test_database;
 #[cfg(feature = "server")]
 #[path = "../server/worker_process.rs"]
 mod worker_process;

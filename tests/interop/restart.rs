@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
-use crate::database::NewJob;
 use crate::family::Family;
+use crate::original_database::NewJob;
 use crate::stage::{Stage, on_stage, tell};
 use crate::wait::until;
 use crate::worker::SECRET;

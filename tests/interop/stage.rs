@@ -10,8 +10,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
-use crate::database::{Database, Picture, Run};
 use crate::feed::Feed;
+use crate::original_database::{Database, Picture, Run};
 use crate::peer::Peer;
 use crate::port;
 use crate::process::Process;

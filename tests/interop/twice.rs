@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use crate::database::NewJob;
 use crate::orders::Orders;
+use crate::original_database::NewJob;
 use crate::stage::{on_stage, tell};
 use crate::wait::until;
 use crate::worker::SECRET;

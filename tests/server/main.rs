@@ -71,6 +71,7 @@ mod process;
 #[allow(dead_code)]
 #[path = "../support/skip.rs"]
 mod skip;
+#[allow(dead_code)]
 #[path = "../support/sqlite.rs"]
 mod sqlite;
 #[allow(dead_code)]

@@ -1,8 +1,6 @@
 //! Databases of PostgreSQL for tests: one server for the process, of the programs that Debian's package brings, and a fresh
 //! database on it for each test. The server ends with the process, however that ends, and leaves nothing behind.
 
-#![allow(dead_code)]
-
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
@@ -16,8 +14,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio_postgres::{Config, NoTls, SimpleQueryMessage};
 
-#[path = "skip.rs"]
-mod skip;
+use super::skip::skip;
 
 /// Longest wait for the server to accept connections.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -64,7 +61,7 @@ impl TestDatabase {
         let server = SERVER.get_or_init(TestPostgres::start).clone();
         if server.is_none() {
             assert!(std::env::var_os("JOB_RUNNER_REQUIRE_INTEROP").is_none(), "PostgreSQL is not installed");
-            skip::skip("no PostgreSQL");
+            skip("no PostgreSQL");
         }
         Some(server?.database())
     }

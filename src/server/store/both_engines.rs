@@ -13,12 +13,13 @@ const COLUMNS: &str = "SELECT concat_ws(' ', list.name, column.name, column.type
         iif(column.\"notnull\" OR column.pk > 0, 'NOT NULL', ''), column.dflt_value)
     FROM pragma_table_list AS list JOIN pragma_table_info(list.name) AS column
     WHERE list.schema = 'main' AND list.name NOT LIKE 'sqlite_%'";
+/// Without the tables of several servers, which only PostgreSQL has.
 const POSTGRES_COLUMNS: &str = "SELECT concat_ws(' ', table_name, column_name,
         CASE WHEN data_type = 'bigint' THEN 'INTEGER' WHEN data_type = 'bytea' THEN 'BLOB'
             WHEN data_type = 'text' AND collation_name = 'C' THEN 'TEXT' ELSE data_type || collation_name END,
         CASE is_nullable WHEN 'NO' THEN 'NOT NULL' ELSE '' END, replace(column_default, '::text', ''))
     FROM information_schema.columns
-    WHERE table_schema = 'public' AND table_name NOT IN ('schema_version', 'group_commit')";
+    WHERE table_schema = 'public' AND table_name NOT IN ('schema_version', 'group_commit', 'server', 'dispatch_lease')";
 
 /// Indexes of SQLite: table, name where it was given one, columns, `UNIQUE` and `partial` where it is so. The key of a
 /// table by its number is none in SQLite.
@@ -42,7 +43,7 @@ const POSTGRES_INDEXES: &str = "SELECT concat_ws(' ', tables.relname,
             FROM generate_series(1, indnatts) AS place, pg_get_indexdef(indexrelid, place, true) AS entry),
         CASE WHEN indisunique THEN 'UNIQUE' ELSE '' END, CASE WHEN indpred IS NULL THEN '' ELSE 'partial' END)
     FROM pg_index JOIN pg_class AS named ON named.oid = indexrelid JOIN pg_class AS tables ON tables.oid = indrelid
-    WHERE tables.relnamespace = 'public'::regnamespace AND tables.relname NOT IN ('schema_version', 'group_commit')";
+    WHERE tables.relnamespace = 'public'::regnamespace AND tables.relname NOT IN ('schema_version', 'group_commit', 'server', 'dispatch_lease')";
 
 const KEYS: &str = "SELECT concat_ws(' ', list.name, key.\"from\", key.\"table\", key.on_delete)
     FROM pragma_table_list AS list JOIN pragma_foreign_key_list(list.name) AS key WHERE list.schema = 'main'";

@@ -100,9 +100,8 @@ pub use worker_reports::{AnswerKind, WorkerAnswer, WorkerReport};
 pub use workers::{Claim, Started, StartedRun, WorkerSnapshot};
 
 use crate::server::store::changes::ChangeFeed;
-pub use db::UrlError;
 use db::{Db, DbError, OpenError, Reading, Transaction};
-pub use db::{MISSED, READERS};
+pub use db::{MISSED, READERS, UrlError};
 use outage::Watchdog;
 
 /// Statement that writes a setting, new or not.

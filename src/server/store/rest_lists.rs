@@ -439,7 +439,7 @@ impl Store {
     /// # Errors
     /// If the store cannot be read.
     pub async fn sees(&self, resource: Resource, id: i64, scope: Scope) -> Result<Option<bool>, StoreError> {
-        self.read_short(|reading| sees(reading, resource, id, scope)).await
+        self.read_short(move |reading| sees(reading, resource, id, scope)).await
     }
 
     /// Reads a list: of one entity on the thread of the caller, any other one beside it.

@@ -26,7 +26,7 @@ impl Store {
     /// # Errors
     /// If the store cannot be read.
     pub async fn run_with_script(&self, run: RunId, scope: Scope) -> Result<Option<RunWithScript>, StoreError> {
-        self.read_short(|reading| {
+        self.read_short(move |reading| {
             // Whoever sees a run sees its job: both are seen through the template of the job.
             let is_seen = sees(reading, Resource::Run, run.get(), scope)? == Some(true);
             if is_seen { find(reading, run) } else { Ok(None) }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use tokio::sync::broadcast;
 
-use super::db::{DbError, Reading, Transaction};
+use super::db::{Reading, Transaction};
 use super::{Store, StoreError};
 
 #[cfg(test)]
@@ -131,7 +131,7 @@ fn renew(transaction: &mut Transaction<'_>, server: &ServerId, address: &str) ->
          epoch = CASE WHEN server IS NOT DISTINCT FROM ?1 THEN epoch ELSE epoch + 1 END \
          WHERE server IS NULL OR server = ?1 OR renewed < ?3 OR renewed > ?2 + ?4 RETURNING epoch",
         &[&id, &now, &(now - patience), &patience],
-        |row| Ok::<i64, DbError>(row.at(0)?),
+        |row| row.at(0),
     )?;
     let lease = taken.map(|epoch| Lease { server: server.clone(), epoch });
     Ok(Renewal { lease, others: others.try_into().unwrap_or(0) })

@@ -26,10 +26,10 @@ use chrono::Utc;
 use tokio::sync::broadcast;
 
 use super::changes::{Change, ChangeFeed};
-pub use postgres::UrlError;
 #[cfg(test)]
 pub(in crate::server::store) use postgres::rewrite;
 pub(in crate::server::store) use postgres::{Bulk, CopyOut, DatabaseSession, column};
+pub use postgres::{MISSED, UrlError};
 pub use readers::READERS;
 pub(in crate::server::store) use sqlite::migrate as migrate_sqlite;
 pub use statement::Statement;
@@ -205,8 +205,9 @@ impl Db {
 
     /// Runs a closure in a transaction that writes, and commits it. If the closure fails, nothing that it wrote is kept.
     ///
-    /// The closure may run more than once: where a neighbour breaks the transaction that they share, or the commit is lost
-    /// on its way to PostgreSQL, each is run again in one of its own. After a statement that failed, it must fail, too. It runs to its end even if the caller goes away.
+    /// The closure may run more than once: where a neighbour breaks the transaction that they share, or the commit is
+    /// lost on its way to PostgreSQL, each is run again in one of its own. After a statement that failed, it must fail, too.
+    /// It runs to its end even if the caller goes away.
     ///
     /// # Errors
     /// The closure's own error, or that of the database.
@@ -265,18 +266,9 @@ impl Db {
     }
 
     /// Returns whether other servers may use the database at the same time.
+    #[must_use]
     pub fn is_shared(&self) -> bool {
-        false
-    }
-
-    /// Sends a message to the other servers.
-    pub fn send_message(&self, message: String) {
-        let _ = message;
-    }
-
-    /// Receives the messages of other servers from now on.
-    pub fn messages(&self) -> tokio::sync::broadcast::Receiver<Arc<str>> {
-        tokio::sync::broadcast::channel(1).1
+        matches!(self.engine, Engine::Postgres(_))
     }
 
     /// Finishes what is queued, and closes all connections, which writes SQLite's write-ahead log back into the file.
@@ -340,18 +332,7 @@ pub struct Transaction<'a> {
     changes: Vec<Change>,
 }
 
-/// Message for missed messages.
-pub const MISSED: &str = "missed";
-
 impl Reading<'_> {
-    /// Returns the time by the clock of the database, in microseconds since 1970 in UTC.
-    ///
-    /// # Errors
-    /// If the database does not answer.
-    pub fn clock(&self) -> Result<i64, DbError> {
-        Ok(chrono::Utc::now().timestamp_micros())
-    }
-
     /// Returns all rows of a query.
     ///
     /// # Errors

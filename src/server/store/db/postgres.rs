@@ -28,6 +28,7 @@ use crate::server::store::changes::ChangeFeed;
 pub use bulk::Bulk;
 pub use failure::Failure;
 use listener::Listener;
+pub use listener::MISSED;
 pub use place::{Place, UrlError};
 pub use session::{CopyOut, DatabaseSession};
 #[cfg(test)]

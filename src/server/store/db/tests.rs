@@ -17,6 +17,10 @@ use super::{Connection, Db, DbError, OpenError, READERS, Reading, SchemaStep, Tr
 use crate::server::domain::model::JobId;
 use crate::server::store::changes::{Change, ChangeFeed, ChangeNotice, Subscription};
 
+#[allow(dead_code)] // what other tests need beyond this
+#[path = "../../../../tests/support/skip.rs"]
+mod skip;
+#[allow(dead_code)]
 #[path = "../../../../tests/support/test_database.rs"]
 pub(super) mod test_database;
 

@@ -161,4 +161,12 @@ const FIRST: &str = r#"
         worker BIGINT PRIMARY KEY REFERENCES worker ON DELETE CASCADE, instance TEXT COLLATE "C" NOT NULL,
         since BIGINT NOT NULL, address TEXT COLLATE "C" NOT NULL
     );
+    CREATE TABLE server (
+        id TEXT COLLATE "C" PRIMARY KEY, address TEXT COLLATE "C" NOT NULL, started BIGINT NOT NULL, seen BIGINT NOT NULL
+    );
+    -- One row: the server that dispatches, if there is one.
+    CREATE TABLE dispatch_lease (
+        id BIGINT PRIMARY KEY CHECK (id = 1), server TEXT COLLATE "C", epoch BIGINT NOT NULL, renewed BIGINT NOT NULL
+    );
+    INSERT INTO dispatch_lease (id, epoch, renewed) VALUES (1, 0, 0);
 "#;
