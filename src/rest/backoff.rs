@@ -3,9 +3,16 @@
 use std::time::Duration;
 
 /// Pauses of at most 0.5 s, 1 s, 2 s … 30 s, each drawn evenly between zero and that bound.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Backoff {
     tries: u32,
+    longest: Duration,
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self::up_to(Self::LAST)
+    }
 }
 
 impl Backoff {
@@ -14,11 +21,17 @@ impl Backoff {
     /// Bound that no pause exceeds unless the server asks for more.
     pub const LAST: Duration = Duration::from_secs(30);
 
+    /// Makes pauses that stay below a bound of their own in place of [`Self::LAST`].
+    #[must_use]
+    pub fn up_to(longest: Duration) -> Self {
+        Self { tries: 0, longest }
+    }
+
     /// Returns the bound of the next pause.
     #[must_use]
     pub fn bound(&self) -> Duration {
         // Shifted by 16 at most: the bound is reached long before, and a longer shift would overflow.
-        Self::FIRST.saturating_mul(1 << self.tries.min(16)).min(Self::LAST)
+        Self::FIRST.saturating_mul(1 << self.tries.min(16)).min(self.longest)
     }
 
     /// Returns the next pause, which is not shorter than the server asked for.

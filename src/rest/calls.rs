@@ -269,7 +269,7 @@ impl RestClient {
 
     /// Keeps a run and its job that came with the order to execute it. A job that was sent before is taken from those that
     /// are kept; where it is not among them, it is read when it is needed. A run that cannot be read, or is another one, is
-    /// dropped.
+    /// dropped. So is a job without a script: it may be no job at all, and the read of it tells.
     pub fn announce(&self, run: RunId, content: DueContent<'_>) {
         let Ok(found) = resources::from_json::<RunResource>(content.run) else { return };
         if found.id != run.get() {
@@ -279,6 +279,9 @@ impl RestClient {
             Some(version) if content.job.is_empty() => self.jobs().find(&version).cloned(),
             version => {
                 let Ok(job) = resources::from_json::<JobResource>(content.job).map(JobView::from) else { return };
+                if job.script.is_none() {
+                    return;
+                }
                 if let Some(version) = version {
                     self.jobs().remember(version, content.job.len(), job.clone());
                 }

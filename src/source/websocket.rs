@@ -23,7 +23,10 @@ use crate::run::chain_of;
 use crate::wire::broadcast::{MAX_FRAME, object};
 
 /// Duration after which a connection counts as good, and the pause before the next one is short again.
-const GOOD: Duration = Duration::from_secs(60);
+const GOOD: Duration = Duration::from_secs(5);
+
+/// Bound of the pause before the next connection: runs that are due wait for it.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Server that sends orders, and the TLS configuration for it.
 #[derive(Clone)]
@@ -74,15 +77,11 @@ async fn follow(mut targets: watch::Receiver<Option<OrderSource>>, client: RestC
 
 async fn listen(target: &OrderSource, client: &RestClient, receiver: &mut OrderReceiver) {
     let OrderSource { url, tls } = target;
-    let mut backoff = Backoff::default();
+    let mut backoff = Backoff::up_to(LONGEST_PAUSE);
     loop {
         let begun = Instant::now();
         let ended = listen_once(url, Arc::clone(tls), client, receiver).await;
-        // A server that closes every connection at once is not pressed, however often it accepts one.
-        if begun.elapsed() > GOOD {
-            backoff.reset();
-        }
-        let pause = backoff.next(None);
+        let pause = pause_after(&mut backoff, begun.elapsed());
         let why = ended.err().map_or_else(|| "the server closed it".to_owned(), |e| chain_of(&e));
         tracing::warn!(
             target: "job_runner_worker.enqueuer",
@@ -93,6 +92,15 @@ async fn listen(target: &OrderSource, client: &RestClient, receiver: &mut OrderR
         );
         tokio::time::sleep(pause).await;
     }
+}
+
+/// Returns the pause after a connection, or an attempt at one, that lasted so long.
+fn pause_after(backoff: &mut Backoff, lasted: Duration) -> Duration {
+    // A server that closes every connection at once is not pressed, however often it accepts one.
+    if lasted > GOOD {
+        backoff.reset();
+    }
+    backoff.next(None)
 }
 
 async fn listen_once(
@@ -145,3 +153,6 @@ fn shown(url: &Url) -> String {
     url.set_query(None);
     url.to_string()
 }
+
+#[cfg(test)]
+mod tests;

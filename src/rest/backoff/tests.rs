@@ -39,7 +39,7 @@ fn the_jitter_is_full() {
 proptest! {
     #[test]
     fn no_wait_is_longer_than_its_bound(tries in 0..100_u32) {
-        let mut backoff = Backoff { tries };
+        let mut backoff = Backoff { tries, ..Backoff::default() };
         let bound = backoff.bound();
         prop_assert!(bound <= Backoff::LAST);
         prop_assert!(backoff.next(None) <= bound);
@@ -48,7 +48,7 @@ proptest! {
     #[test]
     fn no_wait_is_shorter_than_was_asked_for(tries in 0..100_u32, asked in 0..400_u64) {
         let asked = Duration::from_secs(asked);
-        let mut backoff = Backoff { tries };
+        let mut backoff = Backoff { tries, ..Backoff::default() };
         let wait = backoff.next(Some(asked));
         prop_assert!(wait >= asked && wait <= asked.max(Backoff::LAST));
     }
@@ -56,7 +56,7 @@ proptest! {
 
 #[test]
 fn trying_for_ever_does_not_overflow() {
-    let mut backoff = Backoff { tries: u32::MAX };
+    let mut backoff = Backoff { tries: u32::MAX, ..Backoff::default() };
     assert!(backoff.next(None) <= Backoff::LAST);
     assert_eq!(backoff.tries(), u32::MAX);
 }

@@ -238,7 +238,9 @@ async fn a_job_that_was_sent_before_is_taken_from_those_that_are_kept_and_else_i
     assert_eq!(announced().await, Some((path.clone(), Some(kept))));
     announce(shown, b"", &JobVersion::of(1, b"another"));
     assert_eq!(announced().await, Some((path, None)), "another version of it");
-    for (run, job) in [(&b"{}"[..], &b""[..]), (shown, b"no JSON")] {
+    // The last one is what a refusal says, which is no job.
+    let refusal = &br#"{"error_message":"the store is away"}"#[..];
+    for (run, job) in [(&b"{}"[..], &b""[..]), (shown, b"no JSON"), (shown, refusal)] {
         announce(run, job, &version);
         assert_eq!(announced().await, None);
     }

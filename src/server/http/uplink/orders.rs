@@ -79,7 +79,12 @@ impl UplinkSession {
             body: &[],
             kind: None,
         };
-        match rest::answer(&self.app, &call).await.body? {
+        let answer = rest::answer(&self.app, &call).await;
+        // A refusal, as while the store is away, has a body, too: the worker must not take it for the run or its job.
+        if answer.status != 200 {
+            return None;
+        }
+        match answer.body? {
             ApiContent::Value(value) => Some(value),
             content @ ApiContent::Pieces(_) => {
                 let whole = content.text(Arc::clone(&self.app), call.scope(), MAX_DOWN).await.ok()?;
