@@ -129,8 +129,8 @@ fn renew(transaction: &mut Transaction<'_>, server: &ServerId, address: &str) ->
     let taken = transaction.row(
         "UPDATE dispatch_lease SET server = ?1, renewed = ?2, \
          epoch = CASE WHEN server IS NOT DISTINCT FROM ?1 THEN epoch ELSE epoch + 1 END \
-         WHERE server IS NULL OR server = ?1 OR renewed < ?3 OR renewed > ?2 + ?4 RETURNING epoch",
-        &[&id, &now, &(now - patience), &patience],
+         WHERE server IS NULL OR server = ?1 OR renewed < ?3 OR renewed > ?4 RETURNING epoch",
+        &[&id, &now, &(now - patience), &(now + patience)],
         |row| row.at(0),
     )?;
     let lease = taken.map(|epoch| Lease { server: server.clone(), epoch });
