@@ -15,7 +15,7 @@ mod tell;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tokio::time::Instant;
 
 use super::courier_request::{CourierRequest, DeliveryEvent};
@@ -33,6 +33,8 @@ mod tests;
 
 /// Pause of a courier whose log cannot be read for want of file descriptors or memory.
 const SHORTAGE: Duration = Duration::from_secs(2);
+/// Least that is left of a pause by a server that is back: it may take the reports of other runs, and not of this one.
+const LEAST_PAUSE: Duration = Duration::from_secs(1);
 
 pub(super) struct Courier {
     shared: Arc<ReporterShared>,
@@ -46,6 +48,8 @@ pub(super) struct Courier {
     events: mpsc::Receiver<DeliveryEvent>,
     requests: mpsc::Sender<CourierRequest>,
     backoff: Backoff,
+    /// Tells when the server takes reports again.
+    recoveries: watch::Receiver<()>,
     /// Reason for which the server last rejected the log.
     log_refusal: Option<String>,
     /// Whether part of the output that the run reported was not kept.
@@ -124,6 +128,7 @@ impl Courier {
             delivery = delivery.step(DeliveryInput::Ended(kind_of(end)));
         }
         Self {
+            recoveries: shared.client.health().recoveries(),
             shared,
             run: entry.run,
             attempt: entry.attempt,
@@ -171,7 +176,11 @@ impl Courier {
                     let _ = self.requests.try_send(CourierRequest::Watch(sent));
                     Outcome::Continues
                 }
-                call => self.call(call).await,
+                call => {
+                    // What comes during the call counts: its failure may be older.
+                    self.recoveries.mark_unchanged();
+                    self.call(call).await
+                }
             };
             match outcome {
                 Outcome::Continues => {}
@@ -236,18 +245,23 @@ impl Courier {
         true
     }
 
-    /// Waits, and takes in events meanwhile. A retry that the operator asks for ends the wait.
+    /// Waits, and takes in events meanwhile. A retry that the operator asks for ends the wait, and so does a server that
+    /// is back: what waits for the result should not wait longer than the server was away.
     async fn pause(&mut self, pause: Duration) {
         // A courier that has to wait makes room for another run.
         self.turn = None;
         let mut retries = self.shared.turns.retries.subscribe();
-        let over = tokio::time::sleep(pause);
+        let (begun, over) = (Instant::now(), tokio::time::sleep(pause));
         tokio::pin!(over);
         loop {
             tokio::select! {
                 () = &mut over => return,
                 Some(event) = self.events.recv() => self.apply(event),
                 Ok(()) = retries.changed() => return,
+                Ok(()) = self.recoveries.changed() => {
+                    let least = pause.min(LEAST_PAUSE);
+                    over.as_mut().reset((begun + least).max(Instant::now()));
+                }
                 () = self.shared.leave.cancelled() => return,
             }
         }

@@ -332,6 +332,9 @@ impl RestClient {
     /// Records what an answer, or its failure, says about the server.
     fn record(&self, method: &str, path: &str, at_once: bool, answer: &Result<Answer, CallFailure>) {
         self.look_at_occupation(answer.as_ref().err());
+        if method != Method::GET.as_str() && !answer.as_ref().is_err_and(CallFailure::is_of_the_call) {
+            self.health.wrote(answer.is_ok());
+        }
         match answer {
             Ok(_) => self.health.answered(),
             // The server is there and refuses only this call, which is no reason to slow down others.

@@ -3,6 +3,7 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 /// Pause between two calls to a failing server, over all callers.
@@ -17,6 +18,8 @@ const LOG_INTERVAL: Duration = Duration::from_secs(60);
 #[derive(Debug, Default)]
 pub struct Health {
     state: Mutex<State>,
+    /// Sent when the server takes reports again.
+    recoveries: watch::Sender<()>,
 }
 
 #[derive(Debug, Default)]
@@ -30,6 +33,9 @@ struct State {
     /// Instant of the last call that succeeded.
     answered: Option<Instant>,
     pinged: Option<Instant>,
+    /// Whether a call that changes something failed for a reason of the server, and none has succeeded since. A server
+    /// whose store is away may still answer those that read.
+    is_unwritable: bool,
     refused: bool,
     /// Instant at which the log said last that another instance of this worker is alive; `None` while none is.
     occupied: Option<Instant>,
@@ -113,6 +119,25 @@ impl Health {
             state.next = Some(if next < now + MOST { next + PACE } else { next });
         }
         state.failing = state.failing.saturating_add(1);
+    }
+
+    /// Records the outcome of a call that changes something. The first success after a failure is a recovery.
+    pub fn wrote(&self, succeeded: bool) {
+        let before = std::mem::replace(&mut self.lock().is_unwritable, !succeeded);
+        if before && succeeded {
+            self.recovered();
+        }
+    }
+
+    /// Tells those who wait before they try again that the server may be back.
+    pub fn recovered(&self) {
+        self.recoveries.send_replace(());
+    }
+
+    /// Returns a receiver of the recoveries from now on.
+    #[must_use]
+    pub fn recoveries(&self) -> watch::Receiver<()> {
+        self.recoveries.subscribe()
     }
 
     /// Records whether the server accepts the API key and the secret.

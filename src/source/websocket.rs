@@ -114,6 +114,7 @@ async fn listen_once(
     let connecting = connect_async_tls_with_config(request, Some(config), true, Some(Connector::Rustls(tls)));
     let (mut socket, response) =
         tokio::time::timeout(CONNECT, connecting).await.map_err(|_| ConnectionEnd::NotMade)??;
+    client.health().recovered();
     if let Some(version) = uplink::granted(response.headers()) {
         tracing::info!(
             target: "job_runner_worker.enqueuer",

@@ -336,6 +336,20 @@ async fn a_call_that_was_not_carried_out_is_made_again_after_a_read() {
 }
 
 #[tokio::test]
+async fn a_server_that_is_back_gets_at_once_what_it_was_to_get_later() {
+    let scene = Scene::set().await;
+    scene.server.fail("result", Fault::Away);
+    let mut report = scene.serve(claimed()).await;
+    report.started(start()).await;
+    report.ended(end()).await;
+    scene.server.wait_for_calls(3).await;
+    // What another courier finds out.
+    scene.client.health().recovered();
+    let calls = ["start with pid 7", LOG, "result true", "read worker", "read run", "result true"];
+    assert_eq!(scene.all_calls().await, calls);
+}
+
+#[tokio::test]
 async fn a_start_that_is_rejected_three_times_is_told_with_the_result() {
     let scene = Scene::set().await;
     for _ in 0..REJECTED {

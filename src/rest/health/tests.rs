@@ -54,6 +54,21 @@ async fn a_turn_that_nobody_took_is_not_saved_up() {
     assert!(waited(&health).await > Duration::ZERO);
 }
 
+#[test]
+fn the_first_change_that_the_server_takes_after_one_that_failed_is_a_recovery() {
+    let health = Health::default();
+    let recoveries = health.recoveries();
+    let is_told = |succeeded| {
+        health.wrote(succeeded);
+        recoveries.clone().has_changed().expect("a sender")
+    };
+    assert_eq!([true, false, false].map(is_told), [false; 3]);
+    assert!(is_told(true));
+    let recoveries = health.recoveries();
+    health.wrote(true);
+    assert!(!recoveries.has_changed().expect("a sender"), "told once");
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_verdict_says_how_it_was_lately() {
     let health = Health::default();

@@ -23,6 +23,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub enum Fault {
     /// The call has no effect, and is answered with this status.
     Refused(u16),
+    /// The call has no effect, and is answered with 503 and the wish for a pause of an hour.
+    Away,
     /// The call is carried out, and answered with 503 by whatever is in front of the server.
     AnswerLost,
     /// The log is created, and the answer does not name its path.
@@ -107,6 +109,9 @@ async fn answer(State(state): State<Arc<Recorded>>, request: Request) -> Respons
     let response = Response::builder();
     if let Some(Fault::Refused(status)) = fault {
         return response.status(status).body(Body::empty()).unwrap();
+    }
+    if matches!(fault, Some(Fault::Away)) {
+        return response.status(503).header("retry-after", "3600").body(Body::empty()).unwrap();
     }
     carry_out(&state, &call, &body);
     match (fault, call.as_str()) {
