@@ -29,7 +29,7 @@ use tokio::sync::broadcast;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::peers::{Duty, PeerMessage};
+use super::peers::{Duty, PeerMessage, listener};
 use super::state::AppState;
 use super::store::{Claim, JobEvaluation, Offer, PassQuestions, Started, StartedRun, Store, StoreError};
 use crate::run::{ApiKey, KillId, Order, RequestId, RunId, chain_of};
@@ -86,8 +86,7 @@ pub async fn work(app: Arc<AppState>, wall: WallClockTimer, stop: CancellationTo
 /// Forgets what another dispatcher told before this one: it finds out itself.
 fn begin(app: &AppState) {
     app.peers.send(&PeerMessage::DispatcherChanged);
-    app.silent_workers.update(&BTreeSet::new());
-    app.waiting.clear();
+    listener::forget_dispatch(app);
 }
 
 /// Clocks of a dispatcher; tests set their own.
@@ -178,6 +177,11 @@ impl Dispatcher {
                 // Changes that came in during the pass are handled before any waiting.
                 Ok(false) if self.agenda != Agenda::default() => continue,
                 Ok(false) => {}
+                Err(StoreError::LeaseLost) => {
+                    // Whoever waits for the duty ends this dispatcher as soon as that is known here.
+                    self.app.peers.lease_lost();
+                    return std::future::pending().await;
+                }
                 Err(e) => {
                     if !e.is_outage() {
                         tracing::error!(

@@ -43,6 +43,12 @@ impl WaitingRuns {
         self.of_job.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Returns the waiting runs of a job.
+    #[must_use]
+    pub fn of_job(&self, job: JobId) -> BTreeMap<RunId, WaitReasons> {
+        self.of_job.read().unwrap_or_else(PoisonError::into_inner).get(&job).cloned().unwrap_or_default()
+    }
+
     /// Returns whether a run of a job waits.
     #[must_use]
     pub fn has_job(&self, job: JobId) -> bool {

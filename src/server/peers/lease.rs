@@ -57,10 +57,13 @@ impl Keeper<'_> {
     /// Takes in the outcome of a renewal that was begun at an instant; `None` if there was no answer in time.
     fn take(&mut self, renewed: Option<Result<Renewal, StoreError>>, began: Instant) {
         match renewed {
-            Some(Ok(Renewal { lease, others })) => {
+            Some(Ok(Renewal { lease, others, was_alive })) => {
                 self.shared.has_others.store(others > 0, Ordering::Relaxed);
                 self.held_until = lease.is_some().then_some(began + LEASE);
                 self.show(lease);
+                if !was_alive {
+                    self.shared.is_behind.notify_one();
+                }
             }
             failed => {
                 if let Some(Err(e)) = failed.filter(|failed| matches!(failed, Err(e) if !e.is_outage())) {
@@ -85,7 +88,11 @@ impl Keeper<'_> {
         if changed {
             match duty {
                 Duty::Here(_) => tracing::info!(target: "job_runner.peers", "this server dispatches from now on"),
-                Duty::Elsewhere => tracing::info!(target: "job_runner.peers", "this server does not dispatch any more"),
+                Duty::Elsewhere => {
+                    tracing::info!(target: "job_runner.peers", "this server does not dispatch any more");
+                    // As the dispatcher, it did not listen to what another one tells.
+                    self.shared.is_behind.notify_one();
+                }
             }
         }
     }

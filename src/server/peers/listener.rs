@@ -14,23 +14,29 @@ use crate::server::store::changes::Change;
 /// Follows messages until the server stops; returns at once where the database has one server.
 pub async fn follow(app: Arc<AppState>) {
     let Some(shared) = app.peers.shared.clone() else { return };
+    app.stop.run_until_cancelled(listen(&app, &shared)).await;
+}
+
+async fn listen(app: &AppState, shared: &Shared) {
     let mut messages = shared.store.messages();
-    // What the others said before this server listened was not heard.
-    catch_up(&app, &shared).await;
     loop {
         let heard = tokio::select! {
             heard = messages.recv() => heard,
-            () = app.stop.cancelled() => return,
+            // Also at the start: what the others said before was not heard.
+            () = shared.is_behind.notified() => {
+                catch_up(app, shared).await;
+                continue;
+            }
         };
         match heard {
-            Ok(text) if &*text == MISSED => catch_up(&app, &shared).await,
-            Err(broadcast::error::RecvError::Lagged(_)) => catch_up(&app, &shared).await,
+            Ok(text) if &*text == MISSED => catch_up(app, shared).await,
+            Err(broadcast::error::RecvError::Lagged(_)) => catch_up(app, shared).await,
             Err(broadcast::error::RecvError::Closed) => return,
             Ok(text) => {
                 // Whoever sends is alive, however long ago the lease was renewed.
                 shared.has_others.store(true, Ordering::Relaxed);
                 if let Some(message) = PeerMessage::decode(&text) {
-                    obey(&app, &shared, message).await;
+                    obey(app, shared, message).await;
                 }
             }
         }
@@ -39,6 +45,10 @@ pub async fn follow(app: Arc<AppState>) {
 
 /// Brings up to date what is kept in memory, after messages may have been missed.
 async fn catch_up(app: &AppState, shared: &Shared) {
+    if !app.peers.dispatches() {
+        // What is over since is not told again.
+        forget_dispatch(app);
+    }
     shared.store.send_to_servers(PeerMessage::TellAgain.encode());
     let logouts = app.logouts.reload(&shared.store).await;
     let instances = app.instances.reload_all(&shared.store).await;
@@ -63,7 +73,7 @@ async fn obey(app: &AppState, shared: &Shared, message: PeerMessage) {
             }
         }
         PeerMessage::DispatcherChanged => forget_dispatch(app),
-        PeerMessage::TellAgain => tell_again(app),
+        PeerMessage::TellAgain => tell_again(app, shared).await,
         PeerMessage::InstanceChanged(worker) => {
             if let Err(e) = app.instances.reload(&shared.store, worker).await
                 && !e.is_outage()
@@ -80,8 +90,8 @@ async fn obey(app: &AppState, shared: &Shared, message: PeerMessage) {
     }
 }
 
-/// Forgets what the former dispatcher told.
-fn forget_dispatch(app: &AppState) {
+/// Forgets what a dispatcher told.
+pub fn forget_dispatch(app: &AppState) {
     for worker in app.silent_workers.update(&std::collections::BTreeSet::new()) {
         app.changes().publish(Change::WorkerChanged(worker));
     }
@@ -89,14 +99,19 @@ fn forget_dispatch(app: &AppState) {
 }
 
 /// Tells the others all that the dispatcher knows, if it is here.
-fn tell_again(app: &AppState) {
+async fn tell_again(app: &AppState, shared: &Shared) {
     if !app.peers.dispatches() {
         return;
     }
+    // There may be thousands, and each may change before its turn.
     for worker in app.silent_workers.all() {
-        app.peers.send(&PeerMessage::Silent(worker, true));
+        shared.store.await_message_room().await;
+        let is_silent = app.silent_workers.is_silent(worker);
+        shared.store.send_to_servers(PeerMessage::Silent(worker, is_silent).encode());
     }
-    for (job, waits) in app.waiting.all() {
-        app.peers.send(&PeerMessage::Waits(job, waits));
+    for job in app.waiting.all().into_keys() {
+        shared.store.await_message_room().await;
+        let waits = app.waiting.of_job(job);
+        shared.store.send_to_servers(PeerMessage::Waits(job, waits).encode());
     }
 }

@@ -59,6 +59,16 @@ enum Written {
 }
 
 impl PeerMessage {
+    /// Returns whether the message is told again: until it is followed, now and then, or to each server that was away.
+    #[must_use]
+    pub const fn is_repeated(&self) -> bool {
+        match self {
+            Self::Order(..) | Self::Waits(..) | Self::Silent(..) | Self::InstanceHeard(..) => true,
+            Self::Arrived(_) | Self::DispatcherChanged | Self::TellAgain => false,
+            Self::InstanceChanged(_) | Self::LoggedOut | Self::LeaseFree => false,
+        }
+    }
+
     /// Encodes the message. Of the waiting runs of a job, those that are too many for one message are left out.
     ///
     /// # Panics

@@ -34,8 +34,10 @@ struct Shared {
     server: ServerId,
     /// Whether another server was alive when the lease was renewed last.
     has_others: AtomicBool,
-    /// Notified when the lease may be free.
+    /// Notified when the lease may be free, or lost.
     may_be_free: Notify,
+    /// Notified when this server may know less than the others have told.
+    is_behind: Notify,
 }
 
 /// Whether this server dispatches.
@@ -69,16 +71,28 @@ impl Peers {
         let shared = Shared {
             store: store.clone(),
             server: ServerId::generate(),
-            has_others: AtomicBool::new(false),
+            // Until the first renewal tells.
+            has_others: AtomicBool::new(true),
             may_be_free: Notify::new(),
+            is_behind: Notify::new(),
         };
         Self { shared: Some(Arc::new(shared)), duty: Arc::new(watch::Sender::new(Duty::Elsewhere)) }
     }
 
-    /// Sends a message to the other servers, if there are any.
+    /// Sends a message to the other servers. Without one that counts as alive, only what nobody repeats is sent: a server
+    /// that is paused hears it when it goes on.
     pub fn send(&self, message: &PeerMessage) {
-        if let Some(shared) = self.shared.as_ref().filter(|shared| shared.has_others.load(Ordering::Relaxed)) {
+        if let Some(shared) = &self.shared
+            && (shared.has_others.load(Ordering::Relaxed) || !message.is_repeated())
+        {
             shared.store.send_to_servers(message.encode());
+        }
+    }
+
+    /// Reports that the lease of this server is lost, so that its keeper finds out at once.
+    pub fn lease_lost(&self) {
+        if let Some(shared) = &self.shared {
+            shared.may_be_free.notify_one();
         }
     }
 

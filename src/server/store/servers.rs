@@ -42,6 +42,8 @@ pub struct Renewal {
     pub lease: Option<Lease>,
     /// Number of other servers that are alive.
     pub others: u64,
+    /// Whether this server counted as alive until now. While one does not, the others may tell it nothing.
+    pub was_alive: bool,
 }
 
 impl ServerId {
@@ -99,6 +101,11 @@ impl Store {
         self.db.send_message(message);
     }
 
+    /// Waits until there is room for one of many messages, and for others beside it.
+    pub async fn await_message_room(&self) {
+        self.db.await_message_room().await;
+    }
+
     /// Receives the messages of other servers from now on.
     #[must_use]
     pub fn messages(&self) -> broadcast::Receiver<Arc<str>> {
@@ -116,6 +123,7 @@ pub(super) fn check(reading: &Reading<'_>, lease: &Lease) -> Result<(), StoreErr
 fn renew(transaction: &mut Transaction<'_>, server: &ServerId, address: &str) -> Result<Renewal, StoreError> {
     let (now, id) = (transaction.clock()?, &*server.0);
     let patience = LEASE.as_micros() as i64;
+    let seen = transaction.value::<i64>("SELECT seen FROM server WHERE id = ?", &[&id])?;
     transaction.execute(
         "INSERT INTO server (id, address, started, seen) VALUES (?1, ?2, ?3, ?3) \
          ON CONFLICT (id) DO UPDATE SET seen = excluded.seen",
@@ -134,5 +142,6 @@ fn renew(transaction: &mut Transaction<'_>, server: &ServerId, address: &str) ->
         |row| row.at(0),
     )?;
     let lease = taken.map(|epoch| Lease { server: server.clone(), epoch });
-    Ok(Renewal { lease, others: others.try_into().unwrap_or(0) })
+    let was_alive = seen.is_some_and(|seen| seen > now - patience);
+    Ok(Renewal { lease, others: others.try_into().unwrap_or(0), was_alive })
 }

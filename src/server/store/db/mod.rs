@@ -196,6 +196,13 @@ impl Db {
         }
     }
 
+    /// Waits until half of the queue of messages to other servers is free: who sends many leaves room for others.
+    pub async fn await_message_room(&self) {
+        if let Engine::Postgres(engine) = &self.engine {
+            engine.await_message_room().await;
+        }
+    }
+
     /// Subscribes to the messages of the other servers from now on. The message `missed` stands for some that are lost;
     /// so does a receiver's lag.
     #[must_use]

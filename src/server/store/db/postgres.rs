@@ -120,6 +120,15 @@ impl Postgres {
         }
     }
 
+    /// Waits until half of the queue of messages is free.
+    pub async fn await_message_room(&self) {
+        let queue = lock(&self.outgoing).as_ref().map(listener::MessageQueue::sender);
+        if let Some(queue) = queue {
+            // An error says that the engine closes.
+            drop(queue.reserve_many(WAITING / 2).await);
+        }
+    }
+
     pub async fn close(&self) {
         self.readers.close().await;
         // Queued behind what waits, so that all of it is finished first.

@@ -30,6 +30,8 @@ use crate::server::store::db::{DbError, spawn};
 pub const MISSED: &str = "missed";
 /// Pause before a lost connection is made again.
 const PAUSE: Duration = Duration::from_secs(1);
+/// Longest time for which messages that wait when the engine closes are still sent.
+const PARTING: Duration = Duration::from_secs(1);
 
 /// Sending side of the messages to other servers.
 #[derive(Debug)]
@@ -46,6 +48,11 @@ impl MessageQueue {
         if self.queue.try_send(message).is_err() {
             self.overflowed.store(true, Ordering::SeqCst);
         }
+    }
+
+    /// Returns the sending end of the queue.
+    pub fn sender(&self) -> mpsc::Sender<String> {
+        self.queue.clone()
     }
 }
 
@@ -90,11 +97,19 @@ impl Listener {
         Ok((outgoing, thread))
     }
 
-    /// Listens until the sending side is dropped.
+    /// Listens until the sending side is dropped, and what it has queued is sent.
     async fn listen(mut self, mut line: Line) {
         let stop = self.stop.clone();
         loop {
-            let Some(lost) = stop.run_until_cancelled(self.serve(line)).await else { return };
+            let parting = async {
+                stop.cancelled().await;
+                sleep(PARTING).await;
+            };
+            let lost = tokio::select! {
+                lost = self.serve(line) => lost,
+                () = parting => return,
+            };
+            let Some(lost) = lost else { return };
             tracing::warn!(
                 target: "job_runner.store",
                 error = %chain_of(&lost),
@@ -145,16 +160,18 @@ impl Listener {
         Ok(line)
     }
 
-    /// Hears and sends until the connection is lost, and returns the reason.
-    async fn serve(&mut self, line: Line) -> tokio_postgres::Error {
+    /// Hears and sends until the connection is lost, and returns the reason; none once the sending side is dropped, and
+    /// nothing waits any more.
+    async fn serve(&mut self, line: Line) -> Option<tokio_postgres::Error> {
         let Line { client, mut connection } = line;
+        let stop = self.stop.clone();
         let mut sending: Option<Sending<'_>> = None;
         loop {
             let free = sending.is_none();
             tokio::select! {
                 message = next(&mut connection) => match message {
                     Ok(notification) => notification.iter().for_each(|notification| self.hear(notification)),
-                    Err(lost) => return lost,
+                    Err(lost) => return Some(lost),
                 },
                 sent = async { match &mut sending { Some(sending) => sending.await, None => pending().await } } => {
                     sending = None;
@@ -166,6 +183,7 @@ impl Listener {
                     self.waiting.push_back(message);
                     sending = Some(self.send(&client));
                 }
+                () = stop.cancelled(), if free && self.waiting.is_empty() && self.queue.is_empty() => return None,
                 () = std::future::ready(()), if free && !self.waiting.is_empty() => sending = Some(self.send(&client)),
             }
         }
