@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const MOST: u64 = 1 << 30;
 
 /// A run that a worker has begun.
-async fn begun(stage: &Stage) -> RunId {
+pub async fn begun(stage: &Stage) -> RunId {
     let job = stage.job(|_| {}).await;
     let run = stage.due(&job).await.id;
     made(stage.claim(0, run).await);
@@ -25,7 +25,7 @@ async fn begun(stage: &Stage) -> RunId {
     run
 }
 
-async fn append(stage: &Stage, run: RunId, from: usize, text: &str) {
+pub async fn append(stage: &Stage, run: RunId, from: usize, text: &str) {
     let who = Actor::Worker(stage.worker(0), None);
     let kept = stage.store().append_log(run, from as u64, text, who, MOST).await.expect("an answer");
     assert!(matches!(kept, Appended::Kept(_)), "{kept:?}");
@@ -117,10 +117,10 @@ async fn a_line_that_never_ends_is_shown_in_part() {
 }
 
 /// Somebody who follows.
-struct Follower(Lines<BufReader<TcpStream>>);
+pub struct Follower(Lines<BufReader<TcpStream>>);
 
 impl Follower {
-    async fn of(stage: &Stage, run: RunId, query: &str) -> Self {
+    pub async fn of(stage: &Stage, run: RunId, query: &str) -> Self {
         let mut stream = TcpStream::connect(stage.fixture.http()).await.expect("a connection");
         let bearer = stage.fixture.bearer();
         let head = format!("GET /operator/v1/runs/{run}/follow{query} HTTP/1.1\r\nHost: localhost\r\n{bearer}\r\n\r\n");
@@ -142,7 +142,7 @@ impl Follower {
     }
 
     /// What is told of the log until that text was told, in one piece or in many.
-    async fn hear(&mut self, expected: &str) {
+    pub async fn hear(&mut self, expected: &str) {
         let mut heard = String::new();
         while heard.len() < expected.len() {
             match self.next().await {

@@ -47,6 +47,7 @@ mod sample_installation;
 mod scale;
 mod seed;
 mod service;
+mod several_servers;
 mod signature;
 mod stage;
 mod steady_load;
