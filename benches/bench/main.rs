@@ -4,9 +4,14 @@
 //! timed; a figure counts only where all runs were executed once, well, and told in order. What depends on the machine is told
 //! as a part of the machine's [`limit`] in the same minute. What is wanted of each figure stands in [`rows`].
 
+#[path = "../../tests/support/own_postgres.rs"]
+#[allow(dead_code)] // It is neither stopped nor kept here.
+mod own_postgres;
 #[path = "../../tests/interop/peer.rs"]
 #[allow(dead_code)] // Of the original's installation only the worker is needed.
 mod peer;
+#[path = "../../tests/support/ports.rs"]
+mod ports;
 #[path = "../../tests/support/process_sweep.rs"]
 mod process_sweep;
 #[path = "../../tests/support/sqlite.rs"]

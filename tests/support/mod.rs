@@ -20,6 +20,7 @@ mod fault;
 mod ledger;
 mod life;
 mod link;
+pub mod own_postgres;
 mod ports;
 mod process_sweep;
 mod record;

@@ -2,28 +2,30 @@
 
 mod light;
 mod listener;
+mod moved;
 mod seed;
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use rusqlite::types::FromSql;
-use rusqlite::{Connection, Params, Row};
+use rusqlite::{Connection, Row};
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
 use super::failure::Failure;
 use super::moment::{self, Moment};
+use super::own_postgres::Postgres;
 use super::process_sweep::end_everything_marked;
 use super::sqlite::connect_read_only;
 use super::worker::{Make, Worker};
 pub use light::{Crowd, Seen};
 pub use listener::Listener;
-pub use seed::{Data, Due, Jobs, LOGS_FROM, SECRET, key};
+use moved::Moved;
+pub use seed::{Data, Due, Engine, Jobs, LOGS_FROM, SECRET, key};
 
 /// How long a server may take to be there.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -46,6 +48,19 @@ pub struct Own {
     onlookers: u16,
     folder: TempDir,
     _child: Child,
+    /// Database and further servers at it, where the data is in no file.
+    moved: Option<Moved>,
+}
+
+/// A server that serves.
+struct ServerProcess {
+    http: SocketAddr,
+    broadcaster: SocketAddr,
+    events: SocketAddr,
+    onlookers: u16,
+    pid: i32,
+    started: Moment,
+    child: Child,
 }
 
 /// A run that is over, as the server knows it.
@@ -64,53 +79,24 @@ impl Own {
     pub async fn start(program: &Path, data: &Data) -> Result<Self, Failure> {
         let folder = TempDir::with_prefix("job-runner-bench-own-")?;
         let place = folder.path().join("data");
+        let postgres = match data.engine {
+            Engine::Sqlite => None,
+            Engine::Postgres { .. } => Some(Postgres::begin().await.map_err(Failure)?),
+        };
         let due = seed::fill(&place, data).await?;
-        let onlookers = free_port()?;
-        let free = || Ok::<_, Failure>(SocketAddr::from(([127, 0, 0, 1], free_port()?)));
-        let (http, broadcaster, events) = (free()?, free()?, free()?);
-        let ini = format!(
-            "[job_runner]\ndata_path = {}\nlisten = {http}\nbroadcaster_listen = {broadcaster}\nevents_listen = {events}\n\
-             websocket_listen = 127.0.0.1:{onlookers}\nlog_level = warning\n",
-            place.display()
-        );
-        let path = folder.path().join("server.ini");
-        fs::write(&path, ini)?;
-        let log = fs::File::create(folder.path().join("server.log"))?;
-        let mut command = match data.descriptors {
-            None => Command::new(program),
-            Some(descriptors) => {
-                let mut shell = Command::new("sh");
-                shell.arg("-c").arg(format!("ulimit -n {descriptors}; exec \"$0\" \"$@\"")).arg(program);
-                shell
-            }
-        };
-        for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("JOB_RUNNER_") {
-                command.env_remove(&name);
-            }
+        if let Some(postgres) = &postgres {
+            moved::migrate(program, &place, postgres).await?;
         }
-        command.args(["serve", "--config"]).arg(&path).env("BENCH_FOLDER", folder.path());
-        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).kill_on_drop(true);
-        let started = moment::now();
-        let child = command.spawn()?;
-        let pid = child.id().and_then(|pid| pid.try_into().ok()).ok_or_else(|| Failure("no server".to_owned()))?;
-        let own = Self { http, broadcaster, events, pid, started, due, onlookers, folder, _child: child };
-        own.serves().await?;
-        Ok(own)
-    }
-
-    async fn serves(&self) -> Result<(), Failure> {
-        let knock = async {
-            // It says so in its log, which nobody can wait for.
-            let mut again = tokio::time::interval(Duration::from_millis(10));
-            for at in [self.http, SocketAddr::from(([127, 0, 0, 1], self.onlookers))] {
-                while TcpStream::connect(at).await.is_err() {
-                    again.tick().await;
-                }
+        let url = postgres.as_ref().map(Postgres::url);
+        let process = ServerProcess::start(program, folder.path(), "data", url.as_deref(), data.descriptors).await?;
+        let moved = match (postgres, data.engine) {
+            (Some(postgres), Engine::Postgres { servers }) => {
+                Some(Moved::start(program, folder.path(), postgres, servers - 1).await?)
             }
+            _ => None,
         };
-        let served = tokio::time::timeout(PATIENCE, knock).await;
-        served.map_err(|_| Failure(format!("the server does not serve{}", self.last_words())))
+        let ServerProcess { http, broadcaster, events, onlookers, pid, started, child } = process;
+        Ok(Self { http, broadcaster, events, pid, started, due, onlookers, folder, _child: child, moved })
     }
 
     /// Reads the operator's token, which the server has made.
@@ -132,12 +118,13 @@ impl Own {
     pub async fn hire(&self, make: &Make, number: usize, seats: usize) -> Result<Worker, Failure> {
         // Nobody is at these ports: all that such a worker needs is the one of HTTP.
         let nowhere = free_port()?.to_string();
+        let http = self.moved.as_ref().and_then(|moved| moved.server_of(number)).unwrap_or(self.http);
         let settings = [
-            ("api_base_url", format!("http://{}/", self.http)),
+            ("api_base_url", format!("http://{http}/")),
             ("api_key", key(number)),
             ("secret", SECRET.to_owned()),
             ("concurrent_jobs", seats.to_string()),
-            ("ws_url", format!("ws://{}/worker", self.http)),
+            ("ws_url", format!("ws://{http}/worker")),
             ("ws_server_hostname", "127.0.0.1".to_owned()),
             ("ws_server_port", nowhere.clone()),
             ("broadcaster_server_hostname", "127.0.0.1".to_owned()),
@@ -148,6 +135,9 @@ impl Own {
 
     /// The runs that were to come and are over, in the order in which they were due.
     fn ran(&self) -> Result<Vec<Ran>, Failure> {
+        if let Some(moved) = &self.moved {
+            return moved.ran(self.first_due());
+        }
         type Columns = (i64, Option<i64>, i64, i64, Option<Vec<u8>>);
         let query = "SELECT schedule_dts, return_success, attempt, losses,
                  (SELECT data FROM log_chunk JOIN run_log ON run_log.id = log WHERE run_log.run = run.id ORDER BY start LIMIT 1)
@@ -162,7 +152,7 @@ impl Own {
     /// Checks that so many runs were executed once each, and well.
     pub fn judge(&self, count: usize) -> Result<Vec<Ran>, Failure> {
         let ran = self.ran()?;
-        let late: i64 = self.ask("SELECT count(*) FROM late_result", ())?;
+        let late = self.count("SELECT count(*) FROM late_result")?;
         let is_sound = |run: &&Ran| run.success == Some(1) && run.attempt == 1 && run.losses == 0;
         let sound = ran.iter().filter(is_sound).count();
         let why =
@@ -173,15 +163,16 @@ impl Own {
 
     /// Counts due times that came and for which nothing was executed.
     pub fn missed(&self) -> Result<i64, Failure> {
-        self.ask("SELECT count(*) FROM fire WHERE what IN ('missed', 'skipped')", ())
+        self.count("SELECT count(*) FROM fire WHERE what IN ('missed', 'skipped')")
     }
 
     /// Checks that every worker was there in time.
     pub fn was_ready(&self) -> Result<(), Failure> {
-        let absent: i64 = self.ask("SELECT count(*) FROM worker WHERE worker_version IS NULL", ())?;
-        let claimed = "SELECT min(enqueue_dts) FROM run WHERE schedule_dts >= ?";
-        let first: Option<i64> = self.ask(claimed, [i64::try_from(self.first_due())?])?;
-        let begun = first.and_then(|first| u64::try_from(first).ok()).unwrap_or(0);
+        let absent = self.count("SELECT count(*) FROM worker WHERE worker_version IS NULL")?;
+        let first = self.first_due();
+        let begun =
+            self.count(&format!("SELECT coalesce(min(enqueue_dts), 0) FROM run WHERE schedule_dts >= {first}"))?;
+        let begun = u64::try_from(begun).unwrap_or(0);
         let is_ready = absent == 0 && begun < self.first_due() + LATE;
         Failure::unless(is_ready, || format!("{absent} workers were not there when the first run was due"))
     }
@@ -207,9 +198,12 @@ impl Own {
         Ok(rows)
     }
 
-    /// The one value of an answer.
-    fn ask<T: FromSql>(&self, question: &str, about: impl Params) -> Result<T, Failure> {
-        Ok(self.connect()?.query_row(question, about, |row| row.get(0))?)
+    /// The one number of an answer.
+    fn count(&self, question: &str) -> Result<i64, Failure> {
+        match &self.moved {
+            Some(moved) => moved.count(question),
+            None => Ok(self.connect()?.query_row(question, (), |row| row.get(0))?),
+        }
     }
 
     fn connect(&self) -> Result<Connection, Failure> {
@@ -217,9 +211,75 @@ impl Own {
     }
 
     fn last_words(&self) -> String {
-        let log = fs::read_to_string(self.folder.path().join("server.log")).unwrap_or_default();
+        let log = fs::read_to_string(log_of(self.folder.path(), "data")).unwrap_or_default();
         if log.is_empty() { log } else { format!(":\n{log}") }
     }
+}
+
+impl ServerProcess {
+    /// Starts a server with a directory of data in a folder, and waits until it serves. Its rows are there, or in a database.
+    async fn start(
+        program: &Path,
+        folder: &Path,
+        place: &str,
+        database: Option<&str>,
+        descriptors: Option<u32>,
+    ) -> Result<Self, Failure> {
+        let onlookers = free_port()?;
+        let free = || Ok::<_, Failure>(SocketAddr::from(([127, 0, 0, 1], free_port()?)));
+        let (http, broadcaster, events) = (free()?, free()?, free()?);
+        let ini = format!(
+            "[job_runner]\ndata_path = {}\nlisten = {http}\nbroadcaster_listen = {broadcaster}\nevents_listen = {events}\n\
+             websocket_listen = 127.0.0.1:{onlookers}\nlog_level = warning\ndatabase = {}\n",
+            folder.join(place).display(),
+            database.unwrap_or("sqlite"),
+        );
+        let path = folder.join(format!("{place}.ini"));
+        fs::write(&path, ini)?;
+        let log_file = log_of(folder, place);
+        let log = fs::File::create(&log_file)?;
+        let mut command = match descriptors {
+            None => Command::new(program),
+            Some(descriptors) => {
+                let mut shell = Command::new("sh");
+                shell.arg("-c").arg(format!("ulimit -n {descriptors}; exec \"$0\" \"$@\"")).arg(program);
+                shell
+            }
+        };
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("JOB_RUNNER_") {
+                command.env_remove(&name);
+            }
+        }
+        command.args(["serve", "--config"]).arg(&path).env("BENCH_FOLDER", folder);
+        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).kill_on_drop(true);
+        let started = moment::now();
+        let child = command.spawn()?;
+        let pid = child.id().and_then(|pid| pid.try_into().ok()).ok_or_else(|| Failure("no server".to_owned()))?;
+        let process = Self { http, broadcaster, events, onlookers, pid, started, child };
+        match tokio::time::timeout(PATIENCE, process.serves()).await {
+            Ok(()) => Ok(process),
+            Err(_) => {
+                let said = fs::read_to_string(log_file).unwrap_or_default();
+                Err(Failure(format!("the server does not serve:\n{said}")))
+            }
+        }
+    }
+
+    async fn serves(&self) {
+        // It says so in its log, which nobody can wait for.
+        let mut again = tokio::time::interval(Duration::from_millis(10));
+        for at in [self.http, SocketAddr::from(([127, 0, 0, 1], self.onlookers))] {
+            while TcpStream::connect(at).await.is_err() {
+                again.tick().await;
+            }
+        }
+    }
+}
+
+/// The file with what a server says.
+fn log_of(folder: &Path, place: &str) -> PathBuf {
+    folder.join(format!("{place}.log"))
 }
 
 impl Drop for Own {

@@ -15,9 +15,20 @@ pub const LOGS_FROM: usize = 10_000_000;
 /// The secret of every worker.
 pub const SECRET: &str = "verysecret";
 
+/// Where the data is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Engine {
+    /// In a file of SQLite, with one server.
+    #[default]
+    Sqlite,
+    /// In a PostgreSQL on this machine with its own defaults, and with so many servers.
+    Postgres { servers: usize },
+}
+
 /// What there is.
 #[derive(Clone, Debug, Default)]
 pub struct Data {
+    pub engine: Engine,
     pub workers: usize,
     /// How many of them, the first ones, are disabled: no run is offered to them.
     pub disabled: usize,

@@ -6,7 +6,7 @@ use super::Subject;
 use crate::failure::Failure;
 use crate::figures::{Sample, quantile, sorted};
 use crate::moment::{self, Moment, millis};
-use crate::own::{Data, Due, Own};
+use crate::own::{Data, Due, Engine, Own};
 use crate::{limit, proc, script};
 
 /// How long the limit is measured, before and after.
@@ -15,6 +15,8 @@ const LIMIT: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(90);
 /// How long after the data is complete the first run is due, in microseconds: the server and its workers must be there.
 const READY: u64 = 2_500_000;
+/// How much longer it takes to move the data to PostgreSQL and to start another server, in microseconds.
+const MOVED: u64 = 4_000_000;
 /// The pause between two runs whose latency is measured, in microseconds.
 const PAUSE: u64 = 100_000;
 
@@ -33,6 +35,29 @@ pub async fn burst(subject: &Subject, workers: usize, seats: usize) -> Result<Sa
         ("of_limit", 100.0 * rate / limit),
         ("server_cpu", 1e3 * done.server_worked / count as f64),
         ("server_peak", done.server_peak * 1.024e-3),
+    ])
+}
+
+/// Many scripts that do nothing, due at once, with the data in SQLite, and in PostgreSQL with one server and with two; two
+/// workers each time.
+pub async fn engines(subject: &Subject) -> Result<Sample, Failure> {
+    let count = subject.count(2000, 500, 0);
+    let due = Due { count, after: READY, every: 0, ..Due::default() };
+    let moved = Due { after: READY + MOVED, ..due };
+    let mut rates = [0.0; 3];
+    let engines =
+        [(Engine::Sqlite, due), (Engine::Postgres { servers: 1 }, moved), (Engine::Postgres { servers: 2 }, moved)];
+    for (rate, (engine, due)) in rates.iter_mut().zip(engines) {
+        let done = work_at(engine, subject, 2, 64, due, script::NOTHING).await?;
+        *rate = count as f64 / (millis(done.due, done.over) / 1e3);
+    }
+    let [sqlite, postgres, two] = rates;
+    Ok(vec![
+        ("sqlite", sqlite),
+        ("runs", postgres),
+        ("of_sqlite", 100.0 * postgres / sqlite),
+        ("two_servers", two),
+        ("two_of_one", 100.0 * two / postgres),
     ])
 }
 
@@ -60,12 +85,20 @@ struct Done {
 }
 
 async fn work(subject: &Subject, workers: usize, seats: usize, due: Due, script: &str) -> Result<Done, Failure> {
+    work_at(Engine::Sqlite, subject, workers, seats, due, script).await
+}
+
+async fn work_at(
+    engine: Engine,
+    subject: &Subject,
+    workers: usize,
+    seats: usize,
+    due: Due,
+    script: &str,
+) -> Result<Done, Failure> {
     let count = due.count;
-    let own = Own::start(
-        &subject.server,
-        &Data { workers, seats, due: vec![due], script: script.to_owned(), ..Data::default() },
-    )
-    .await?;
+    let data = Data { engine, workers, seats, due: vec![due], script: script.to_owned(), ..Data::default() };
+    let own = Own::start(&subject.server, &data).await?;
     let mut listener = own.listen().await?;
     let mut hired = Vec::new();
     for number in 1..=workers {

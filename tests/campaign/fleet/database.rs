@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use rusqlite::types::ValueRef;
 use serde_json::Value;
 
-use super::postgres::Postgres;
 use crate::server::oracle::{Fire, Row};
 use crate::support::connect_read_only;
+use crate::support::own_postgres::Postgres;
 
 /// Where the servers keep what they know.
 pub enum Database {

@@ -7,7 +7,6 @@ mod forwarder;
 mod hand_over;
 pub mod oracle;
 mod plan;
-mod postgres;
 mod report;
 mod stage;
 

@@ -1,5 +1,6 @@
 //! The servers, their database, the forwarder before them, and their workers.
 
+use crate::support::own_postgres::Postgres;
 use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
@@ -11,7 +12,6 @@ use serde_json::json;
 
 use super::database::Database;
 use super::forwarder::Forwarder;
-use super::postgres::Postgres;
 use crate::arguments::{Arguments, Engine};
 use crate::server::stage::{LOOK, Lives, Operator, Place, Time, files_of_runs};
 

@@ -1,4 +1,4 @@
-//! A PostgreSQL of the campaign's own, which is stopped and killed. What it has committed is on disk, as by default.
+//! A PostgreSQL of the program's own, which can be stopped and killed. What it has committed is on disk, as by default.
 
 use std::fs::{self, File};
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -11,19 +11,21 @@ use nix::sys::prctl;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, User, geteuid};
 
-use crate::server::stage::LOOK;
-use crate::support::{end_everything_marked, free_port};
+use super::ports::free_port;
+use super::process_sweep::end_everything_marked;
 
 /// Where Debian has its programs, beside `PATH`.
 const DEBIAN: &str = "/usr/lib/postgresql";
 /// User and database.
 const NAME: &str = "job_runner";
-/// Who it works as where the campaign is root, as which it refuses to work.
+/// Who it works as where the program is root, as which it refuses to work.
 const NOBODY: &str = "nobody";
+/// Pause between two looks at whether it has begun, or ended.
+const LOOK: Duration = Duration::from_millis(20);
 /// How long it may take to begin, and to stop.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// It ends when it is dropped, and with the campaign.
+/// It ends when it is dropped, and with the program.
 pub struct Postgres {
     folder: tempfile::TempDir,
     programs: PathBuf,
@@ -102,7 +104,7 @@ impl Postgres {
 
     /// The rows of an answer as text; `None` where there is none.
     pub fn ask(&self, question: &str) -> Option<Vec<Vec<Option<String>>>> {
-        // A database that the campaign has not made yet is asked for by nobody.
+        // A database that is not made yet is asked for by nobody.
         let name = if question == "SELECT 1" { "postgres" } else { NAME };
         let output = self.psql(name).args(["-c", question]).output().ok()?;
         if !output.status.success() {
@@ -136,7 +138,7 @@ impl Postgres {
         psql
     }
 
-    /// A program that works as another user where the campaign is root, and that ends with the campaign.
+    /// A program that works as another user where this one is root, and that ends with this one.
     #[allow(unsafe_code)] // pre_exec
     fn command(&self, name: &str) -> Command {
         let mut command = Command::new(self.programs.join(name));
