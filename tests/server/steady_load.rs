@@ -113,6 +113,8 @@ impl Scene {
         let wait = async {
             while self.executed() < wanted {
                 tokio::task::block_in_place(wait::pause);
+                // Without this, the time out would never be looked at.
+                tokio::task::yield_now().await;
             }
         };
         tokio::time::timeout(PATIENCE, wait).await.expect("the runs of somebody else");
