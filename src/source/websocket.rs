@@ -11,12 +11,12 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self, Message};
-use tokio_tungstenite::{Connector, connect_async_tls_with_config};
+use tokio_tungstenite::{Connector, client_async_tls_with_config};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::connection::{CONNECT, ConnectionEnd, PING, SILENCE};
-use super::{OrderReceiver, uplink};
+use super::{OrderReceiver, connection, uplink};
 use crate::intake::Intake;
 use crate::rest::{Backoff, RestClient};
 use crate::run::chain_of;
@@ -77,10 +77,11 @@ async fn follow(mut targets: watch::Receiver<Option<OrderSource>>, client: RestC
 
 async fn listen(target: &OrderSource, client: &RestClient, receiver: &mut OrderReceiver) {
     let OrderSource { url, tls } = target;
-    let mut backoff = Backoff::up_to(LONGEST_PAUSE);
+    let (mut backoff, mut tries) = (Backoff::up_to(LONGEST_PAUSE), 0);
     loop {
         let begun = Instant::now();
-        let ended = listen_once(url, Arc::clone(tls), client, receiver).await;
+        let ended = listen_once(url, tries, Arc::clone(tls), client, receiver).await;
+        tries += 1;
         let pause = pause_after(&mut backoff, begun.elapsed());
         let why = ended.err().map_or_else(|| "the server closed it".to_owned(), |e| chain_of(&e));
         tracing::warn!(
@@ -105,13 +106,17 @@ fn pause_after(backoff: &mut Backoff, lasted: Duration) -> Duration {
 
 async fn listen_once(
     url: &Url,
+    tries: usize,
     tls: Arc<rustls::ClientConfig>,
     client: &RestClient,
     receiver: &mut OrderReceiver,
 ) -> Result<(), ConnectionEnd> {
     let config = WebSocketConfig::default().max_message_size(Some(MAX_FRAME)).max_frame_size(Some(MAX_FRAME));
     let request = uplink::request(url, client)?;
-    let connecting = connect_async_tls_with_config(request, Some(config), true, Some(Connector::Rustls(tls)));
+    let connecting = async {
+        let stream = connection::connect(url, tries).await.map_err(tungstenite::Error::Io)?;
+        client_async_tls_with_config(request, stream, Some(config), Some(Connector::Rustls(tls))).await
+    };
     let (mut socket, response) =
         tokio::time::timeout(CONNECT, connecting).await.map_err(|_| ConnectionEnd::NotMade)??;
     client.health().recovered();

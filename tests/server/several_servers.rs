@@ -164,9 +164,11 @@ async fn a_worker_that_connects_to_the_other_server_gets_at_once_what_is_open() 
     two.stop().await;
 }
 
+/// The dispatcher has nothing else to wake for: it pings no share of the workers for hours.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_run_that_is_asked_for_at_the_other_server_starts_at_once() {
-    let Some(two) = Two::start(1).await else { return };
+    let idle = |settings: &mut Settings| settings.ping_interval = Duration::from_secs(100 * 3600);
+    let Some(two) = Two::with(1, idle).await else { return };
     let folder = tempfile::tempdir().expect("a folder");
     let mut worker = worker(&two.here, "worker1", folder.path());
     said(&worker, "and calls go there too");
