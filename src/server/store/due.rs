@@ -30,7 +30,7 @@ impl Store {
     /// If the store cannot be read or written.
     pub async fn stay_due(&self, from: Timestamp, to: Timestamp, newest: Option<RunId>) -> Result<(), StoreError> {
         self.change(move |transaction| {
-            transaction.execute(
+            transaction.write(
                 // Runs whose due time is not later than the new time are due without a mark.
                 "UPDATE run SET came_due = ?1 WHERE enqueue_dts IS NULL AND return_dts IS NULL
                  AND schedule_dts > ?1 AND schedule_dts <= ?2 AND id <= ?3",

@@ -100,7 +100,7 @@ fn evaluate(
 /// Records that runs are due: they stay so if the clock is set back after this, and after a restart.
 fn note_due(transaction: &mut Transaction<'_>, due: &[Run], now: Timestamp) -> Result<(), StoreError> {
     for run in due.iter().filter(|run| run.came_due.is_none()) {
-        transaction.execute("UPDATE run SET came_due = ? WHERE id = ?", &[&now, &run.id])?;
+        transaction.write("UPDATE run SET came_due = ? WHERE id = ?", &[&now, &run.id])?;
     }
     Ok(())
 }
@@ -169,7 +169,7 @@ impl<'a> Act<'a, '_> {
             };
             let made = insert(self.transaction, &new)?;
             // The asker, the parent's run and the shift of the schedule are the same for each of them.
-            self.transaction.execute(
+            self.transaction.write(
                 "UPDATE run SET (came_due, moved, asked_by, follows) =
                  (SELECT came_due, moved, asked_by, follows FROM run WHERE id = ?) WHERE id = ?",
                 &[&run.id, &made.id],
@@ -179,7 +179,7 @@ impl<'a> Act<'a, '_> {
         // The plan is forgotten: it made a run for all workers, and a later change of the schedule must not move the
         // run of one alone.
         let sql = "UPDATE run SET worker = ?, pinned = 1, plan = NULL WHERE id = ?";
-        self.transaction.execute(sql, &[first, &run.id])?;
+        self.transaction.write(sql, &[first, &run.id])?;
         self.transaction.publish_on_commit([Change::RunScheduled(run.id)]);
         self.offers.push(Offer { run: Run { worker: Some(*first), pinned: true, ..run.clone() }, to: Some(*first) });
         for (worker, why) in absent {

@@ -55,7 +55,7 @@ pub(super) fn record(transaction: &mut Transaction<'_>, fire: &Fire) -> Result<(
     if recorded == 0 {
         return Ok(());
     }
-    transaction.execute(
+    transaction.write(
         "DELETE FROM fire WHERE job = ?1 AND id <= (SELECT id FROM fire WHERE job = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)",
         &[&fire.job, &KEPT],
     )?;

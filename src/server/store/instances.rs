@@ -42,7 +42,7 @@ impl Store {
             {
                 return Ok(Some(bound));
             }
-            transaction.execute(
+            transaction.write(
                 "INSERT INTO worker_instance (worker, instance, since, address) VALUES (?, ?, ?, ?)
                  ON CONFLICT (worker) DO UPDATE
                  SET instance = excluded.instance, since = excluded.since, address = excluded.address",
@@ -61,7 +61,7 @@ impl Store {
         let instance = instance.clone();
         self.change(move |transaction| {
             let sql = "DELETE FROM worker_instance WHERE worker = ? AND instance = ?";
-            transaction.execute(sql, &[&worker, &instance.as_str()])?;
+            transaction.write(sql, &[&worker, &instance.as_str()])?;
             Ok(())
         })
         .await

@@ -52,7 +52,7 @@ impl Store {
             let enqueue = before.enqueue_dts.or(patch.enqueue_dts);
             let execute = before.execute_dts.or(patch.execute_dts);
             let sql = "UPDATE kill_request SET enqueue_dts = ?, execute_dts = ? WHERE id = ?";
-            transaction.execute(sql, &[&enqueue, &execute, &kill])?;
+            transaction.write(sql, &[&enqueue, &execute, &kill])?;
             let is_taken = before.enqueue_dts.is_none() && enqueue.is_some();
             let is_executed = before.execute_dts.is_none() && execute.is_some();
             transaction.publish_on_commit(is_taken.then_some(Change::KillTaken(kill)));

@@ -77,7 +77,7 @@ pub(super) fn keep(transaction: &mut Transaction<'_>, run: &Run, late: &LateResu
 /// Records a late result, unless it is recorded already or [`KEPT`] others of the run are: a worker that received no
 /// answer reports again.
 fn insert(transaction: &mut Transaction<'_>, late: &LateResult) -> Result<(), StoreError> {
-    transaction.execute(
+    transaction.write(
         "INSERT INTO late_result (run, attempt, worker, at, why, returned, success, exit, clock_ahead)
          SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, (SELECT clock_ahead FROM worker WHERE id = ?3)
          WHERE (SELECT count(*) FROM late_result WHERE run = ?1) < ?9

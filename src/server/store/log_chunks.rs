@@ -91,7 +91,7 @@ pub(super) fn append(transaction: &mut Transaction<'_>, extent: &mut Extent, tex
     {
         let (fits, left) = text.split_at(whole(text, LONGEST - length));
         // In SQLite, `||` yields TEXT, which the BLOB column of a STRICT table refuses.
-        transaction.execute("UPDATE log_chunk SET data = CAST(data || ? AS BLOB) WHERE id = ?", &[&fits, &id])?;
+        transaction.write("UPDATE log_chunk SET data = CAST(data || ? AS BLOB) WHERE id = ?", &[&fits, &id])?;
         extent.grow(fits);
         rest = left;
     }
@@ -107,7 +107,7 @@ pub(super) fn cut(transaction: &mut Transaction<'_>, extent: &mut Extent, at: u6
         .row(sql, &[&extent.log, &signed(at)], |row| Ok::<_, StoreError>((row.at(0)?, row.at(1)?, row.at(2)?)))?;
     // The chunk that is cut is deleted and written anew; nothing lies before byte 0, so then all chunks are deleted.
     let (start, newlines, data) = last.unwrap_or_default();
-    transaction.execute("DELETE FROM log_chunk WHERE log = ? AND start >= ?", &[&extent.log, &start])?;
+    transaction.write("DELETE FROM log_chunk WHERE log = ? AND start >= ?", &[&extent.log, &start])?;
     let (start, newlines) = (unsigned(start), unsigned(newlines));
     let stays = usize::try_from(at - start).unwrap_or(usize::MAX).min(data.len());
     insert(transaction, extent.log, (start, newlines), &data[..stays])?;
@@ -137,7 +137,7 @@ pub(super) fn common(reading: &Reading<'_>, extent: &Extent, text: &str) -> Resu
 
 /// Writes the extent of a log.
 pub(super) fn save(transaction: &mut Transaction<'_>, extent: &Extent) -> Result<(), StoreError> {
-    transaction.execute(
+    transaction.write(
         "UPDATE run_log SET bytes = ?, newlines = ?, unended = ?, revision = ?, kept = ? WHERE id = ?",
         &[
             &extent.bytes.map(signed),
@@ -161,7 +161,7 @@ fn insert(
     while !text.is_empty() {
         let (data, rest) = text.split_at(whole(text, LONGEST));
         text = rest;
-        transaction.execute(
+        transaction.write(
             "INSERT INTO log_chunk (log, start, newlines, data) VALUES (?, ?, ?, ?)",
             &[&log, &signed(start), &signed(newlines), &data],
         )?;

@@ -141,7 +141,7 @@ fn move_to(transaction: &mut Transaction<'_>, run: RunId, next: &NextTime, plan:
     let moved = Some(next.moved.num_seconds()).filter(|moved| *moved != 0);
     // A run that moves is no longer due until its new time.
     let sql = "UPDATE run SET schedule_dts = ?, came_due = NULL, moved = ?, plan = ? WHERE id = ?";
-    transaction.execute(sql, &[&next.at, &moved, &plan, &run])?;
+    transaction.write(sql, &[&next.at, &moved, &plan, &run])?;
     Ok(())
 }
 
@@ -153,7 +153,7 @@ fn drop_planned(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     // Unlike a run that is withdrawn, a planned run has no siblings and retries nothing, so nothing was waiting for it.
-    transaction.execute("DELETE FROM run WHERE id = ?", &[&planned.id])?;
+    transaction.write("DELETE FROM run WHERE id = ?", &[&planned.id])?;
     record_fire(transaction, job, planned.at, reason, now)?;
     transaction.publish_on_commit([Change::RunScheduled(planned.id)]);
     Ok(())

@@ -132,13 +132,13 @@ fn record_receipts(transaction: &mut Transaction<'_>, step: &Step, now: Timestam
         && let Some(claimed) = step.run.enqueue_dts
     {
         let lead = now.timestamp_micros() - claimed.timestamp_micros();
-        transaction.execute(
+        transaction.write(
             "UPDATE run SET clock_lead = ?1, start_heard = NULL, came_due = coalesce(came_due, ?2) WHERE id = ?3",
             &[&lead, &now, &step.run.id],
         )?;
     }
     if step.events.contains(&LifeEvent::Started) {
-        transaction.execute("UPDATE run SET start_heard = ? WHERE id = ?", &[&now, &step.run.id])?;
+        transaction.write("UPDATE run SET start_heard = ? WHERE id = ?", &[&now, &step.run.id])?;
     }
     Ok(())
 }
@@ -163,6 +163,6 @@ pub(super) fn with_stored_precision(patch: &Patch) -> Patch {
 
 /// Records that the server itself ended a run, and when: the other times of the run are by its worker's clock.
 fn record_closed(transaction: &mut Transaction<'_>, run: RunId, now: Timestamp) -> Result<(), StoreError> {
-    transaction.execute("UPDATE run SET closed = ? WHERE id = ?", &[&now, &run])?;
+    transaction.write("UPDATE run SET closed = ? WHERE id = ?", &[&now, &run])?;
     Ok(())
 }

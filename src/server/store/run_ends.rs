@@ -48,7 +48,7 @@ pub(super) fn follow(transaction: &mut Transaction<'_>, run: &Run, now: Timestam
 pub(super) fn withdraw(transaction: &mut Transaction<'_>, run: &Run, now: Timestamp) -> Result<(), StoreError> {
     // Subscribers read the run again and find that it is gone.
     transaction.publish_on_commit([Change::RunScheduled(run.id)]);
-    transaction.execute("DELETE FROM run WHERE id = ?", &[&run.id])?;
+    transaction.write("DELETE FROM run WHERE id = ?", &[&run.id])?;
     let Some(job) = find_job(transaction, run.job)? else { return Ok(()) };
     // Read after the deletion: a failure whose retry is gone is among the siblings again.
     let mut left = siblings(transaction, run)?;
@@ -76,18 +76,18 @@ fn apply(
     for effect in effects {
         match effect {
             Effect::FailTimes(times) => {
-                transaction.execute("UPDATE job SET fail_times = ? WHERE id = ?", &[&times, &job.id])?;
+                transaction.write("UPDATE job SET fail_times = ? WHERE id = ?", &[&times, &job.id])?;
             }
             Effect::Disable => {
                 let reason =
                     format!("failed more than {} times in a row", job.disable_enqueue_after_fails.unwrap_or(0));
                 let sql = "UPDATE job SET enqueue_is_enabled = 0, disabled_reason = ? WHERE id = ?";
-                transaction.execute(sql, &[&reason, &job.id])?;
+                transaction.write(sql, &[&reason, &job.id])?;
                 transaction.publish_on_commit([Change::JobChanged(job.id)]);
             }
             Effect::Completed(schedule_id) => {
                 let sql = "UPDATE job SET last_completed_schedule_id = ? WHERE id = ?";
-                transaction.execute(sql, &[&schedule_id, &job.id])?;
+                transaction.write(sql, &[&schedule_id, &job.id])?;
             }
             Effect::Retry(at, number) => {
                 let retry = NewRun {

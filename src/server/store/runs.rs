@@ -119,7 +119,7 @@ pub(super) fn insert(transaction: &mut Transaction<'_>, new: &NewRun) -> Result<
     )?;
     let id = id.ok_or_else(|| DbError::Strange("an id".to_owned()))?;
     if new.schedule_id.is_none() {
-        transaction.execute("UPDATE run SET schedule_id = id WHERE id = ?", &[&id])?;
+        transaction.write("UPDATE run SET schedule_id = id WHERE id = ?", &[&id])?;
     }
     let run = transaction.one("SELECT * FROM run WHERE id = ?", &[&id], rows::run)?;
     transaction.publish_on_commit([Change::RunScheduled(run.id)]);
@@ -128,7 +128,7 @@ pub(super) fn insert(transaction: &mut Transaction<'_>, new: &NewRun) -> Result<
 
 /// Writes the columns that can change. The lead of the worker's clock is forgotten together with the claim.
 pub(super) fn update(transaction: &mut Transaction<'_>, run: &Run) -> Result<(), StoreError> {
-    transaction.execute(
+    transaction.write(
         "UPDATE run SET worker = ?, pinned = ?, schedule_dts = ?, enqueue_dts = ?, start_dts = ?, return_dts = ?,
          return_success = ?, pid = ?, attempt = ?, losses = ?, exit = ?,
          clock_lead = CASE WHEN CAST(? AS BIGINT) = 1 THEN clock_lead END WHERE id = ?",

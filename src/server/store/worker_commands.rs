@@ -72,7 +72,7 @@ fn write_request(
     // Larger than any number that the worker has seen, even if the store was restored from a copy: workers remember
     // which request they did last.
     let last = worker.asked.as_ref().map_or(0, |asked| asked.request.id.get());
-    transaction.execute(
+    transaction.write(
         "UPDATE worker SET request = ?, request_action = ?, request_now = ?, request_by = ?, request_reason = ?,
          request_at = ?, request_sent = NULL, request_heard = NULL, request_over = NULL, request_end = NULL WHERE id = ?",
         &[
@@ -96,6 +96,6 @@ pub(super) fn close_request(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let sql = "UPDATE worker SET request_over = ?, request_end = ? WHERE id = ?";
-    transaction.execute(sql, &[&now, &end.word(), &worker])?;
+    transaction.write(sql, &[&now, &end.word(), &worker])?;
     Ok(())
 }

@@ -85,7 +85,7 @@ impl Store {
         self.change(move |transaction| {
             let Some(before) = find_worker(transaction, worker)? else { return Ok(None) };
             let clock_ahead = answer.clock_ahead(now).map(|ahead| ahead.num_milliseconds());
-            transaction.execute(
+            transaction.write(
                 "UPDATE worker SET heard = ?, ping_response_dts = coalesce(?, ping_response_dts),
                  worker_version = coalesce(?, worker_version), concurrent_jobs = coalesce(?, concurrent_jobs),
                  clock_ahead = coalesce(?, clock_ahead) WHERE id = ?",
@@ -111,13 +111,13 @@ fn record_report(
         AnswerKind::Original => {
             // The key may have been used by a worker of this package before: its last state would go on being shown.
             let sql = "UPDATE worker SET duty = NULL WHERE id = ? AND duty IS NOT NULL";
-            transaction.execute(sql, &[&before.id])?;
+            transaction.write(sql, &[&before.id])?;
             return Ok(None);
         }
         AnswerKind::Ours(report) => report,
     };
     let held = serde_json::to_string(&lack::list(&report.held)).unwrap_or_default();
-    transaction.execute(
+    transaction.write(
         // All right-hand sides see the old row, so `duty` is the last state here, which is NULL before the first
         // report.
         "UPDATE worker SET duty_since = CASE WHEN duty IS NOT DISTINCT FROM ?1 THEN duty_since ELSE ?2 END, duty = ?1,
@@ -130,7 +130,7 @@ fn record_report(
         close_request(transaction, before.id, RequestEnd::Confirmed, now)?;
         return Ok(None);
     }
-    transaction.execute(
+    transaction.write(
         // A report that does not follow the request clears `request_heard`: the worker may have restarted and not know
         // of it any more.
         "UPDATE worker SET request_sent = coalesce(request_sent, ?1),

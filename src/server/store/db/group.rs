@@ -144,10 +144,14 @@ pub fn take(
 /// Answers everybody who waits with an error, rather than have each wait for the database in turn; returns whether the
 /// queue was closed.
 pub fn refuse_all(first: Box<dyn Pending>, queue: &mut mpsc::Receiver<Queued>, error: &DbError) -> bool {
-    // Who comes after this has not waited yet, and the database may be free by then.
-    let waiting = queue.len();
     first.answer(Err(error.clone()));
-    for _ in 0..waiting {
+    refuse_waiting(queue, error)
+}
+
+/// Like [`refuse_all`], for those in the queue alone.
+pub fn refuse_waiting(queue: &mut mpsc::Receiver<Queued>, error: &DbError) -> bool {
+    // Who comes after this has not waited yet, and the database may be free by then.
+    for _ in 0..queue.len() {
         match queue.try_recv() {
             Ok(Queued::Change(pending)) => pending.answer(Err(error.clone())),
             Ok(Queued::Close) => return true,

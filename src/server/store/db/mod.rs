@@ -464,6 +464,18 @@ impl Transaction<'_> {
         }
     }
 
+    /// Executes a statement that writes, of which nothing but its success is of interest. With PostgreSQL it goes out together
+    /// with the next statement that is waited for, or with the commit; if it fails, so does that, and the change with it.
+    ///
+    /// # Errors
+    /// If the statement fails, as far as that is known.
+    pub fn write(&mut self, sql: &str, arguments: &[&dyn Argument]) -> Result<(), DbError> {
+        match self.reading.connection {
+            Connection::Sqlite(connection) => sqlite::execute(connection, sql, arguments).map(drop),
+            Connection::Postgres(session) => session.write(sql, arguments),
+        }
+    }
+
     /// Publishes changes once this transaction is committed, in the order of the calls; never if it is not.
     pub fn publish_on_commit(&mut self, changes: impl IntoIterator<Item = Change>) {
         self.changes.extend(changes);

@@ -2,6 +2,7 @@
 //! task beside it.
 
 mod copy;
+mod unanswered;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -23,8 +24,9 @@ use super::failure::Failure;
 use super::place::{CONNECTING, Place};
 use super::sql::rewrite;
 use super::tls::{Stream, Tls};
-use super::values::Bound;
+use super::values::{Bound, OwnedValue};
 use crate::server::store::db::{Argument, DbError, DbRow, EngineRow};
+use unanswered::{MOST, Part, Unanswered};
 
 /// Longest wait for an answer: beyond it, PostgreSQL counts as out of reach, though the connection stands.
 const ANSWER: Duration = Duration::from_secs(30);
@@ -38,12 +40,14 @@ const PIECE: usize = 256 * 1024;
 /// A connection, and what is prepared on it.
 pub struct DatabaseSession {
     place: Arc<str>,
-    client: Client,
+    client: Arc<Client>,
     wire: RefCell<Wire>,
+    unanswered: RefCell<Unanswered>,
     statements: RefCell<HashMap<String, Arc<Prepared>>>,
     cursors: Cell<usize>,
     wrote: Cell<usize>,
     failed: Cell<bool>,
+    begin_failure: RefCell<Option<DbError>>,
 }
 
 /// Socket, and what waits for it.
@@ -82,12 +86,14 @@ impl DatabaseSession {
         };
         let session = Self {
             place: Arc::clone(name),
-            client,
+            client: Arc::new(client),
+            unanswered: RefCell::default(),
             wire: RefCell::new(Wire { runtime: Some(runtime), connection, cut: false }),
             statements: RefCell::default(),
             cursors: Cell::new(0),
             wrote: Cell::new(0),
             failed: Cell::new(false),
+            begin_failure: RefCell::default(),
         };
         session.batch(settings)?;
         Ok(session)
@@ -119,15 +125,24 @@ impl DatabaseSession {
         self.batch(sql)
     }
 
-    /// Begins a transaction with the first statement that comes next.
+    /// Begins a transaction together with the first statement that comes next, which fails if this does.
     pub fn begin_unanswered(&self, sql: &str) {
         self.forget_transaction();
-        self.send(sql);
+        let (client, sql) = (Arc::clone(&self.client), sql.to_owned());
+        let answer = async move { client.batch_execute(&sql).await };
+        self.unanswered.borrow_mut().push(Part::Begin, Box::pin(answer));
+    }
+
+    /// Returns why the transaction did not begin, once a statement found out.
+    pub fn begin_failure(&self) -> Option<DbError> {
+        self.begin_failure.borrow().clone()
     }
 
     fn forget_transaction(&self) {
         self.wrote.set(0);
         self.failed.set(false);
+        self.begin_failure.take();
+        self.unanswered.borrow_mut().clear();
     }
 
     /// Returns the number of statements of the transaction that wrote, as far as their text tells.
@@ -192,6 +207,25 @@ impl DatabaseSession {
         self.noticing_failure(|| {
             self.wait(self.client.execute_raw(&prepared.statement, bound(arguments)), Some(ANSWER))
         })
+    }
+
+    /// Executes a statement together with the next one that is waited for, or with the commit. If it fails, these do.
+    ///
+    /// # Errors
+    /// If it cannot be sent.
+    pub fn write(&self, sql: &str, arguments: &[&dyn Argument]) -> Result<(), DbError> {
+        if self.unanswered.borrow().len() >= MOST {
+            return self.execute(sql, arguments).map(drop);
+        }
+        let prepared = self.prepared(sql, None)?;
+        let client = Arc::clone(&self.client);
+        let values: Vec<OwnedValue> = arguments.iter().map(|argument| argument.value().into()).collect();
+        let answer = async move {
+            let bound = values.iter().map(|value| Bound(value.into()));
+            client.execute_raw(&prepared.statement, bound).await.map(drop)
+        };
+        self.unanswered.borrow_mut().push(Part::Write, Box::pin(answer));
+        Ok(())
     }
 
     /// Reads the rows of a query one by one, a piece of them at a time, until `read` returns false. Between the pieces,
@@ -274,10 +308,13 @@ impl DatabaseSession {
         let mut answer = pin!(answer);
         let wire = &mut *self.wire.borrow_mut();
         let Wire { runtime: Some(runtime), connection, cut } = wire else { return Err(DbError::Closed) };
+        let unanswered = &mut *self.unanswered.borrow_mut();
         let answered = poll_fn(|cx| {
             // What is asked is queued by the first look, and sent by the second. An answer before the end is one.
             let mut answered = answer.as_mut().poll(cx);
             let end = if answered.is_pending() && !*cut { end_of(connection, cx) } else { None };
+            // PostgreSQL answers in order: what was asked before has its answer by now, if this has.
+            unanswered.poll(cx);
             if answered.is_pending() {
                 answered = answer.as_mut().poll(cx);
             }
@@ -295,15 +332,20 @@ impl DatabaseSession {
                 None => Ok(answered.await),
             }
         });
-        let failure = match answered {
-            Ok(Ok(answer)) => return Ok(answer),
-            Ok(Err(Some(cause))) => Failure::of(&self.place, cause, *cut),
-            Ok(Err(None)) => Failure::Cut { place: Arc::clone(&self.place) },
-            Err(patience) => Failure::silent(&self.place, patience),
+        let (part, failure) = match (unanswered.take_failure(), answered) {
+            (Some((part, cause)), _) => (part, Failure::of(&self.place, cause, *cut)),
+            (None, Ok(Ok(answer))) => return Ok(answer),
+            (None, Ok(Err(Some(cause)))) => (Part::Write, Failure::of(&self.place, cause, *cut)),
+            (None, Ok(Err(None))) => (Part::Write, Failure::Cut { place: Arc::clone(&self.place) }),
+            (None, Err(patience)) => (Part::Write, Failure::silent(&self.place, patience)),
         };
         // Whatever comes after that is no answer to the next question.
         *cut |= failure.is_lost();
-        Err(failure.into())
+        let failure = DbError::from(failure);
+        if part == Part::Begin {
+            self.begin_failure.replace(Some(failure.clone()));
+        }
+        Err(failure)
     }
 }
 

@@ -16,7 +16,7 @@ use super::news;
 use super::session::DatabaseSession;
 use super::{Access, AnyConnection};
 use crate::server::store::changes::ChangeFeed;
-use crate::server::store::db::group::{Group, Pending, Queued, refuse_all, take};
+use crate::server::store::db::group::{Group, Pending, Queued, refuse_all, refuse_waiting, take};
 use crate::server::store::db::{DbError, Reading, Transaction};
 
 /// Key of the lock that each transaction that writes takes, in the database of the store.
@@ -81,12 +81,17 @@ impl GroupWriter {
     /// Writes what waits, in one transaction; returns whether the queue was closed.
     fn write_group(&mut self, first: Box<dyn Pending>, queue: &mut mpsc::Receiver<Queued>) -> bool {
         crash_point!(GroupNext);
-        let session = match self.begin() {
+        let session = match self.begin_with_first_statement() {
             Ok(session) => session,
             Err(e) => return refuse_all(first, queue, &e),
         };
         let mut group = Group::default();
         let taken = take(first, queue, |pending| run_member(&mut group, &session, pending));
+        if let Some(e) = session.begin_failure().filter(|e| !e.is_lost()) {
+            self.keep(session);
+            group.refuse(&e);
+            return taken.closed || refuse_waiting(queue, &e);
+        }
         let (left, closed) = match self.end(session, group, taken.sound) {
             End::Told => return taken.closed,
             // Whoever broke it is alone the next time.
@@ -133,6 +138,17 @@ impl GroupWriter {
         closed
     }
 
+    /// Begins a transaction, on a new connection where there is none, without a round trip of its own.
+    fn begin_with_first_statement(&mut self) -> Result<DatabaseSession, DbError> {
+        // One that was cut while it was idle is made anew.
+        let session = match self.session.take().filter(DatabaseSession::is_alive) {
+            Some(session) => session,
+            None => self.connect()?,
+        };
+        session.begin_unanswered(&self.begin);
+        Ok(session)
+    }
+
     /// Begins a transaction, on a new connection where there is none.
     fn begin(&mut self) -> Result<DatabaseSession, DbError> {
         if let Some(session) = self.session.take() {
@@ -146,7 +162,7 @@ impl GroupWriter {
                 }
             }
         }
-        let session = DatabaseSession::connect(&self.access.place, &self.access.tls, SETTINGS)?;
+        let session = self.connect()?;
         match session.begin(&self.begin) {
             Ok(()) => Ok(session),
             Err(e) => {
@@ -154,6 +170,10 @@ impl GroupWriter {
                 Err(e)
             }
         }
+    }
+
+    fn connect(&self) -> Result<DatabaseSession, DbError> {
+        DatabaseSession::connect(&self.access.place, &self.access.tls, SETTINGS)
     }
 
     /// Keeps a connection whose transaction is not wanted any more.
