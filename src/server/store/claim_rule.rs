@@ -38,33 +38,35 @@ impl JobSituation {
     }
 }
 
+/// Whether runs of a job's project, template and pool are enqueued.
+const ENABLED: &str =
+    "SELECT project.enqueue_is_enabled, job_template.enqueue_is_enabled, worker_pool.enqueue_is_enabled
+    FROM job JOIN job_template ON job_template.id = job.job_template JOIN project ON project.id = job_template.project
+    JOIN worker_pool ON worker_pool.id = job.worker_pool WHERE job.id = ?";
+// Without the names of the indexes, SQLite follows the order of the ids through the whole history of the job.
+const ACTIVE: &str = "SELECT * FROM run INDEXED BY run_active
+    WHERE job = ? AND return_dts IS NULL AND enqueue_dts IS NOT NULL ORDER BY id LIMIT ?";
+const DUE: &str = "SELECT * FROM run INDEXED BY run_open WHERE job = ? AND enqueue_dts IS NULL AND return_dts IS NULL
+    AND (came_due IS NOT NULL OR schedule_dts <= ?)
+    ORDER BY schedule_dts, schedule_id, id LIMIT ?";
+/// A worker, and whether it is in the pool of a job.
+const CLAIMANT: &str = "SELECT worker.*, EXISTS (SELECT 1 FROM pool_worker
+        WHERE pool = (SELECT worker_pool FROM job WHERE id = ?) AND worker = worker.id) AS is_in_pool
+    FROM worker WHERE id = ?";
+
 pub(super) fn read_situation(
     reading: &Reading<'_>,
     id: JobId,
     now: Timestamp,
 ) -> Result<Option<JobSituation>, StoreError> {
+    reading.ask_ahead(ENABLED, &[&id]);
+    reading.ask_ahead(ACTIVE, &[&id, &BATCH]);
+    reading.ask_ahead(DUE, &[&id, &now, &BATCH]);
     let Some(job) = find_job(reading, id)? else { return Ok(None) };
-    let (project_is_enabled, template_is_enabled, pool_is_enabled) = reading.one(
-        "SELECT project.enqueue_is_enabled, job_template.enqueue_is_enabled, worker_pool.enqueue_is_enabled
-         FROM job_template JOIN project ON project.id = job_template.project, worker_pool
-         WHERE job_template.id = ? AND worker_pool.id = ?",
-        &[&job.template, &job.pool],
-        |row| Ok::<_, StoreError>((row.at(0)?, row.at(1)?, row.at(2)?)),
-    )?;
-    // Without the names of the indexes, SQLite follows the order of the ids through the whole history of the job.
-    let active = reading.rows(
-        "SELECT * FROM run INDEXED BY run_active
-         WHERE job = ? AND return_dts IS NULL AND enqueue_dts IS NOT NULL ORDER BY id LIMIT ?",
-        &[&id, &BATCH],
-        rows::run,
-    )?;
-    let due = reading.rows(
-        "SELECT * FROM run INDEXED BY run_open WHERE job = ? AND enqueue_dts IS NULL AND return_dts IS NULL
-         AND (came_due IS NOT NULL OR schedule_dts <= ?)
-         ORDER BY schedule_dts, schedule_id, id LIMIT ?",
-        &[&id, &now, &BATCH],
-        rows::run,
-    )?;
+    let (project_is_enabled, template_is_enabled, pool_is_enabled) =
+        reading.one(ENABLED, &[&id], |row| Ok::<_, StoreError>((row.at(0)?, row.at(1)?, row.at(2)?)))?;
+    let active = reading.rows(ACTIVE, &[&id, &BATCH], rows::run)?;
+    let due = reading.rows(DUE, &[&id, &now, &BATCH], rows::run)?;
     Ok(Some(JobSituation { job, project_is_enabled, template_is_enabled, pool_is_enabled, active, due }))
 }
 
@@ -78,6 +80,7 @@ pub(super) fn claim_rule(
     if !run.is_due(now) {
         return Ok(ClaimRule::Forbids);
     }
+    reading.ask_ahead(CLAIMANT, &[&run.job, &worker]);
     let Some(mut known) = read_situation(reading, run.job, now)? else { return Ok(ClaimRule::Forbids) };
     // A due run that is meant for another worker, which may be away for long, blocks nobody until it is claimed.
     known.due.retain(|due| due.worker.is_none_or(|pinned| pinned == worker));
@@ -85,12 +88,8 @@ pub(super) fn claim_rule(
     if !known.due.iter().any(|due| due.id == run.id) {
         known.due.push(run.clone());
     }
-    let found = reading.row(
-        "SELECT worker.*, EXISTS (SELECT 1 FROM pool_worker WHERE pool = ? AND worker = worker.id) AS is_in_pool
-         FROM worker WHERE id = ?",
-        &[&known.job.pool, &worker],
-        |row| Ok::<_, StoreError>((rows::worker(row)?, row.get("is_in_pool")?)),
-    )?;
+    let found = reading
+        .row(CLAIMANT, &[&run.job, &worker], |row| Ok::<_, StoreError>((rows::worker(row)?, row.get("is_in_pool")?)))?;
     let Some((claimant, is_in_pool)) = found else { return Ok(ClaimRule::Forbids) };
     // The claimant is judged alone: whether others of the pool could take the run is a matter of announcing it. It
     // answers, so it is not silent.

@@ -399,11 +399,14 @@ pub(super) fn insert_excludes(
 
 /// Reads a job with its excludes, also within a change.
 pub(super) fn find_job(reading: &Reading<'_>, id: JobId) -> Result<Option<Job>, StoreError> {
-    let Some(mut job) = reading.row("SELECT * FROM job WHERE id = ?", &[&id], rows::job)? else { return Ok(None) };
-    let sql = "SELECT * FROM reschedule_exclude WHERE job = ? ORDER BY id";
-    job.excludes = reading.rows(sql, &[&id], rows::exclude)?;
+    reading.ask_ahead(EXCLUDES, &[&id]);
+    let Some(mut job) = reading.row(JOB, &[&id], rows::job)? else { return Ok(None) };
+    job.excludes = reading.rows(EXCLUDES, &[&id], rows::exclude)?;
     Ok(Some(job))
 }
+
+const JOB: &str = "SELECT * FROM job WHERE id = ?";
+const EXCLUDES: &str = "SELECT * FROM reschedule_exclude WHERE job = ? ORDER BY id";
 
 /// Columns of a schedule: interval, its unit, cron expression, its time zone.
 pub(super) fn schedule_columns(schedule: &Schedule) -> (Option<u32>, &'static str, Option<&str>, Option<&'static str>) {

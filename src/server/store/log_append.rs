@@ -39,6 +39,7 @@ impl Store {
     ) -> Result<Appended, StoreError> {
         let text = text.to_owned();
         self.change(move |transaction| {
+            log_chunks::ask_for_log(transaction, run);
             let Some(found) = find(transaction, run)? else { return Ok(Appended::Unknown) };
             if let Err(refusal) = life::may_log(&found, who) {
                 return Ok(Appended::Refused(refusal));

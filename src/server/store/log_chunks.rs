@@ -61,8 +61,15 @@ pub(super) fn extent(row: &DbRow<'_>) -> Result<Extent, StoreError> {
 
 /// Reads the extent of a run's log; `None` if it has none.
 pub(super) fn of_run(reading: &Reading<'_>, run: RunId) -> Result<Option<Extent>, StoreError> {
-    reading.row("SELECT * FROM run_log WHERE run = ?", &[&run], extent)
+    reading.row(OF_RUN, &[&run], extent)
 }
+
+/// Asks ahead for what [`of_run`] reads.
+pub(super) fn ask_for_log(reading: &Reading<'_>, run: RunId) {
+    reading.ask_ahead(OF_RUN, &[&run]);
+}
+
+const OF_RUN: &str = "SELECT * FROM run_log WHERE run = ?";
 
 /// Creates the log of a run that has none.
 pub(super) fn begin(

@@ -9,6 +9,14 @@ use super::{Store, StoreError};
 use crate::run::{KillId, RunId};
 use crate::server::domain::model::{JobId, Timestamp, WorkerId};
 
+/// Number of runs about which is asked together.
+const TOGETHER: usize = 24;
+const NEXT_DUE: &str = "SELECT min(schedule_dts) FROM run
+    WHERE enqueue_dts IS NULL AND return_dts IS NULL AND schedule_dts > ?";
+const NEWEST: &str = "SELECT max(id) FROM run";
+const SLOTS_TAKEN: &str = "SELECT worker, count(*) FROM run WHERE return_dts IS NULL AND enqueue_dts IS NOT NULL
+    AND worker IS NOT NULL GROUP BY worker";
+
 /// What a pass asks for.
 #[derive(Clone, Debug)]
 pub struct PassQuestions {
@@ -58,58 +66,62 @@ impl Store {
 
 fn read(reading: &Reading<'_>, questions: &PassQuestions) -> Result<PassFacts, StoreError> {
     let PassQuestions { after, now, claimed, started, changed } = questions;
+    reading.ask_ahead(NEXT_DUE, &[now]);
+    reading.ask_ahead(NEWEST, &[]);
+    reading.ask_ahead(SLOTS_TAKEN, &[]);
     let mut facts = PassFacts {
         jobs: reading.values(
             "SELECT DISTINCT job FROM run WHERE enqueue_dts IS NULL AND return_dts IS NULL
              AND schedule_dts > ? AND schedule_dts <= ?",
             &[after, now],
         )?,
-        next_due: reading
-            .value(
-                "SELECT min(schedule_dts) FROM run
-                 WHERE enqueue_dts IS NULL AND return_dts IS NULL AND schedule_dts > ?",
-                &[now],
-            )?
-            .flatten(),
+        next_due: reading.value(NEXT_DUE, &[now])?.flatten(),
         settled: Vec::new(),
-        newest: reading.value("SELECT max(id) FROM run", &[])?.flatten(),
+        newest: reading.value(NEWEST, &[])?.flatten(),
         claims: Vec::new(),
         open_kills: Vec::new(),
         started: Vec::new(),
         slots_taken: slots_taken(reading)?,
     };
-    for run in claimed {
-        facts.claims.extend(workers::claim_of(reading, *run)?);
-        facts.open_kills.extend(workers::open_kills_of(reading, *run)?);
+    for some in claimed.chunks(TOGETHER) {
+        some.iter().for_each(|run| workers::ask_for_claim(reading, *run));
+        for run in some {
+            facts.claims.extend(workers::claim_of(reading, *run)?);
+            facts.open_kills.extend(workers::open_kills_of(reading, *run)?);
+        }
     }
-    for run in started {
-        facts.started.extend(workers::started_run(reading, *run)?);
+    for some in started.chunks(TOGETHER) {
+        some.iter().for_each(|run| workers::ask_for_start(reading, *run));
+        for run in some {
+            facts.started.extend(workers::started_run(reading, *run)?);
+        }
     }
-    for run in changed {
-        match job_concerned(reading, *run, *now)? {
-            Some((job, true)) => facts.jobs.push(job),
-            Some((job, false)) => facts.settled.push(job),
-            None => {}
+    for some in changed.chunks(TOGETHER) {
+        some.iter().for_each(|run| reading.ask_ahead(CONCERNED, &[run, now]));
+        for run in some {
+            match job_concerned(reading, *run, *now)? {
+                Some((job, true)) => facts.jobs.push(job),
+                Some((job, false)) => facts.settled.push(job),
+                None => {}
+            }
         }
     }
     Ok(facts)
 }
 
 fn slots_taken(reading: &Reading<'_>) -> Result<BTreeMap<WorkerId, u32>, StoreError> {
-    let found = reading.rows(
-        "SELECT worker, count(*) FROM run WHERE return_dts IS NULL AND enqueue_dts IS NOT NULL
-         AND worker IS NOT NULL GROUP BY worker",
-        &[],
-        |row| Ok::<_, StoreError>((row.at(0)?, row.at(1)?)),
-    )?;
+    let found = reading.rows(SLOTS_TAKEN, &[], |row| Ok::<_, StoreError>((row.at(0)?, row.at(1)?)))?;
     Ok(found.into_iter().collect())
 }
 
 /// Returns the job of a changed run, and whether there is something to decide about it: a run that is due, one that takes
 /// the place of the next run, or a next run that is missing. `None` if the run was planned by the schedule for a later time, or is gone.
 fn job_concerned(reading: &Reading<'_>, run: RunId, now: Timestamp) -> Result<Option<(JobId, bool)>, StoreError> {
-    reading.row(
-        "SELECT job.id,
+    reading.row(CONCERNED, &[&run, &now], |row| Ok((row.at(0)?, row.at(1)?)))
+}
+
+/// See [`job_concerned`].
+const CONCERNED: &str = "SELECT job.id,
              EXISTS (SELECT 1 FROM run AS due WHERE due.job = job.id AND due.enqueue_dts IS NULL
                  AND due.return_dts IS NULL AND due.schedule_dts <= ?2)
              OR EXISTS (SELECT 1 FROM run AS due WHERE due.job = job.id AND due.enqueue_dts IS NULL
@@ -119,8 +131,4 @@ fn job_concerned(reading: &Reading<'_>, run: RunId, now: Timestamp) -> Result<Op
                  AND NOT EXISTS (SELECT 1 FROM run AS next INDEXED BY run_open WHERE next.job = job.id AND next.enqueue_dts IS NULL
                      AND next.return_dts IS NULL AND next.plan IS NOT NULL))
          FROM run JOIN job ON job.id = run.job WHERE run.id = ?1
-         AND (run.plan IS NULL OR run.came_due IS NOT NULL OR run.schedule_dts <= ?2 OR run.return_dts IS NOT NULL)",
-        &[&run, &now],
-        |row| Ok((row.at(0)?, row.at(1)?)),
-    )
-}
+         AND (run.plan IS NULL OR run.came_due IS NOT NULL OR run.schedule_dts <= ?2 OR run.return_dts IS NOT NULL)";

@@ -36,6 +36,8 @@ pub(super) fn cancel(
 
 /// Does what follows from a run that has just ended.
 pub(super) fn follow(transaction: &mut Transaction<'_>, run: &Run, now: Timestamp) -> Result<(), StoreError> {
+    transaction.ask_ahead(SIBLINGS, &[&run.schedule_id, &run.job, &run.id]);
+    transaction.ask_ahead(CHILDREN, &[&run.job]);
     let Some(job) = find_job(transaction, run.job)? else { return Ok(()) };
     let siblings = siblings(transaction, run)?;
     let children = children(transaction, &job)?;
@@ -114,17 +116,15 @@ fn apply(
     Ok(())
 }
 
+const SIBLINGS: &str = "SELECT * FROM run WHERE schedule_id = ?1 AND job = ?2 AND id <> ?3
+    AND id NOT IN (SELECT retry_of FROM run WHERE schedule_id = ?1 AND retry_of IS NOT NULL) ORDER BY id";
+const CHILDREN: &str = "SELECT id, enqueue_is_enabled FROM job WHERE parent = ? ORDER BY id";
+
 /// Reads the other runs of a job and schedule id, without failed ones that were retried.
 fn siblings(reading: &Reading<'_>, run: &Run) -> Result<Vec<Run>, StoreError> {
-    reading.rows(
-        "SELECT * FROM run WHERE schedule_id = ?1 AND job = ?2 AND id <> ?3
-         AND id NOT IN (SELECT retry_of FROM run WHERE schedule_id = ?1 AND retry_of IS NOT NULL) ORDER BY id",
-        &[&run.schedule_id, &run.job, &run.id],
-        rows::run,
-    )
+    reading.rows(SIBLINGS, &[&run.schedule_id, &run.job, &run.id], rows::run)
 }
 
 fn children(reading: &Reading<'_>, job: &Job) -> Result<Vec<Child>, StoreError> {
-    let sql = "SELECT id, enqueue_is_enabled FROM job WHERE parent = ? ORDER BY id";
-    reading.rows(sql, &[&job.id], |row| Ok(Child { job: row.at(0)?, enabled: row.at(1)? }))
+    reading.rows(CHILDREN, &[&job.id], |row| Ok(Child { job: row.at(0)?, enabled: row.at(1)? }))
 }

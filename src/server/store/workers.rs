@@ -198,9 +198,22 @@ impl Store {
 
 /// Returns the latest claim of a run, even if the run is over.
 pub(super) fn claim_of(reading: &Reading<'_>, run: RunId) -> Result<Option<Claim>, StoreError> {
-    let sql = "SELECT id, worker, enqueue_dts FROM run WHERE id = ? AND enqueue_dts IS NOT NULL AND worker IS NOT NULL";
-    reading.row(sql, &[&run], claim)
+    reading.row(CLAIM, &[&run], claim)
 }
+
+/// Asks ahead for what [`claim_of`] and [`open_kills_of`] read.
+pub(super) fn ask_for_claim(reading: &Reading<'_>, run: RunId) {
+    reading.ask_ahead(CLAIM, &[&run]);
+    reading.ask_ahead(open_kills_sql!("AND run.id = ?"), &[&run]);
+}
+
+/// Asks ahead for what [`started_run`] reads.
+pub(super) fn ask_for_start(reading: &Reading<'_>, run: RunId) {
+    reading.ask_ahead(started_sql!("", "AND run.id = ?"), &[&run]);
+}
+
+const CLAIM: &str =
+    "SELECT id, worker, enqueue_dts FROM run WHERE id = ? AND enqueue_dts IS NOT NULL AND worker IS NOT NULL";
 
 /// Returns the kill requests for a run that no worker has taken, if the attempt is claimed and not over.
 pub(super) fn open_kills_of(reading: &Reading<'_>, run: RunId) -> Result<Vec<KillId>, StoreError> {

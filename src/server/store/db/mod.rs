@@ -429,6 +429,14 @@ impl Reading<'_> {
         }
     }
 
+    /// Asks a question whose answer is wanted soon, by the same statement with the same arguments. With PostgreSQL it goes out
+    /// together with the next statement that is waited for; a statement that writes, in between, makes it void.
+    pub fn ask_ahead(&self, sql: &str, arguments: &[&dyn Argument]) {
+        if let Connection::Postgres(session) = self.connection {
+            session.ask_ahead(sql, arguments);
+        }
+    }
+
     /// Returns the time in microseconds since 1970: with PostgreSQL by its clock, which is one for all servers.
     ///
     /// # Errors

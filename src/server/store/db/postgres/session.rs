@@ -24,9 +24,10 @@ use super::failure::Failure;
 use super::place::{CONNECTING, Place};
 use super::sql::rewrite;
 use super::tls::{Stream, Tls};
-use super::values::{Bound, OwnedValue};
+use super::values::Bound;
+use crate::server::store::db::value::OwnedValue;
 use crate::server::store::db::{Argument, DbError, DbRow, EngineRow};
-use unanswered::{MOST, Part, Unanswered};
+use unanswered::{MOST, Part, Questions, Unanswered};
 
 /// Longest wait for an answer: beyond it, PostgreSQL counts as out of reach, though the connection stands.
 const ANSWER: Duration = Duration::from_secs(30);
@@ -43,6 +44,7 @@ pub struct DatabaseSession {
     client: Arc<Client>,
     wire: RefCell<Wire>,
     unanswered: RefCell<Unanswered>,
+    asked: RefCell<Questions>,
     statements: RefCell<HashMap<String, Arc<Prepared>>>,
     cursors: Cell<usize>,
     wrote: Cell<usize>,
@@ -88,6 +90,7 @@ impl DatabaseSession {
             place: Arc::clone(name),
             client: Arc::new(client),
             unanswered: RefCell::default(),
+            asked: RefCell::default(),
             wire: RefCell::new(Wire { runtime: Some(runtime), connection, cut: false }),
             statements: RefCell::default(),
             cursors: Cell::new(0),
@@ -143,6 +146,7 @@ impl DatabaseSession {
         self.failed.set(false);
         self.begin_failure.take();
         self.unanswered.borrow_mut().clear();
+        self.forget_questions();
     }
 
     /// Returns the number of statements of the transaction that wrote, as far as their text tells.
@@ -188,6 +192,11 @@ impl DatabaseSession {
     /// # Errors
     /// If the statement fails.
     pub fn rows(&self, sql: &str, arguments: &[&dyn Argument]) -> Result<Vec<Row>, DbError> {
+        if let Some(asked) = self.asked.borrow_mut().take(sql, arguments)
+            && !self.failed.get()
+        {
+            return self.noticing_failure(|| self.wait(asked.answer(), Some(ANSWER)));
+        }
         let prepared = self.prepared(sql, None)?;
         self.noticing_failure(|| {
             let rows = async {
@@ -196,6 +205,34 @@ impl DatabaseSession {
             };
             self.wait(rows, Some(ANSWER))
         })
+    }
+
+    /// Asks a question together with the next statement that is waited for. Its answer is there when it is asked again with
+    /// the same arguments, unless something was written in between.
+    pub fn ask_ahead(&self, sql: &str, arguments: &[&dyn Argument]) {
+        // Where it cannot be asked, it will fail when its answer is wanted.
+        if self.unanswered.borrow().len() >= MOST {
+            return;
+        }
+        let Ok(prepared) = self.prepared(sql, None) else { return };
+        if prepared.writes {
+            return;
+        }
+        let values = owned(arguments);
+        let asked = self.asked.borrow_mut().add(sql, values.clone());
+        let client = Arc::clone(&self.client);
+        let answer = async move {
+            let bound = values.iter().map(|value| Bound(value.value()));
+            let rows = client.query_raw(&prepared.statement, bound).await?.try_collect().await?;
+            asked.set(rows);
+            Ok(())
+        };
+        self.unanswered.borrow_mut().push(Part::Other, Box::pin(answer));
+    }
+
+    /// Forgets the questions that were asked ahead, because their answers may be out of date.
+    pub fn forget_questions(&self) {
+        self.asked.borrow_mut().clear();
     }
 
     /// Executes a statement, and returns the number of rows that it changed.
@@ -218,13 +255,11 @@ impl DatabaseSession {
             return self.execute(sql, arguments).map(drop);
         }
         let prepared = self.prepared(sql, None)?;
-        let client = Arc::clone(&self.client);
-        let values: Vec<OwnedValue> = arguments.iter().map(|argument| argument.value().into()).collect();
+        let (client, values) = (Arc::clone(&self.client), owned(arguments));
         let answer = async move {
-            let bound = values.iter().map(|value| Bound(value.into()));
-            client.execute_raw(&prepared.statement, bound).await.map(drop)
+            client.execute_raw(&prepared.statement, values.iter().map(|value| Bound(value.value()))).await.map(drop)
         };
-        self.unanswered.borrow_mut().push(Part::Write, Box::pin(answer));
+        self.unanswered.borrow_mut().push(Part::Other, Box::pin(answer));
         Ok(())
     }
 
@@ -271,7 +306,10 @@ impl DatabaseSession {
             Some(prepared) => prepared,
             None => self.noticing_failure(|| self.prepare(key, sql, cursor))?,
         };
-        self.wrote.set(self.wrote.get() + usize::from(prepared.writes));
+        if prepared.writes {
+            self.wrote.set(self.wrote.get() + 1);
+            self.forget_questions();
+        }
         Ok(prepared)
     }
 
@@ -335,9 +373,9 @@ impl DatabaseSession {
         let (part, failure) = match (unanswered.take_failure(), answered) {
             (Some((part, cause)), _) => (part, Failure::of(&self.place, cause, *cut)),
             (None, Ok(Ok(answer))) => return Ok(answer),
-            (None, Ok(Err(Some(cause)))) => (Part::Write, Failure::of(&self.place, cause, *cut)),
-            (None, Ok(Err(None))) => (Part::Write, Failure::Cut { place: Arc::clone(&self.place) }),
-            (None, Err(patience)) => (Part::Write, Failure::silent(&self.place, patience)),
+            (None, Ok(Err(Some(cause)))) => (Part::Other, Failure::of(&self.place, cause, *cut)),
+            (None, Ok(Err(None))) => (Part::Other, Failure::Cut { place: Arc::clone(&self.place) }),
+            (None, Err(patience)) => (Part::Other, Failure::silent(&self.place, patience)),
         };
         // Whatever comes after that is no answer to the next question.
         *cut |= failure.is_lost();
@@ -367,6 +405,10 @@ fn end_of(connection: &mut Connection<Socket, Stream>, cx: &mut Context<'_>) -> 
             Poll::Pending => return None,
         }
     }
+}
+
+fn owned(arguments: &[&dyn Argument]) -> Vec<OwnedValue> {
+    arguments.iter().map(|argument| OwnedValue::of(*argument)).collect()
 }
 
 fn bound<'a>(arguments: &'a [&'a dyn Argument]) -> impl ExactSizeIterator<Item = Bound<'a>> {

@@ -15,7 +15,7 @@ use crate::server::store::db::tests::{
     Fault, Gate, POSTGRES_STEPS, connect, connect_to, keep, keeping, keeping_and_counting, names, published, queued,
     soon,
 };
-use crate::server::store::db::{Db, DbError, OpenError, Reading, SchemaStep};
+use crate::server::store::db::{Db, DbError, OpenError, READERS, Reading, SchemaStep};
 use proxy::{Loss, Proxy};
 
 /// A database with two servers at it.
@@ -336,6 +336,66 @@ async fn a_change_that_goes_on_after_a_failed_statement_fails_alone() {
     assert!(matches!(soon(careless).await, Err(Fault::Db(DbError::RolledBack))));
     soon(after).await.unwrap();
     assert_eq!(names(db).await, ["first", "after"]);
+}
+
+#[tokio::test]
+async fn a_statement_that_is_not_waited_for_fails_its_change_alone() {
+    for asks_later in [true, false] {
+        let Some(two) = Two::new().await else { return };
+        let (db, mut heard) = (&two.dbs[0], two.feeds[0].subscribe());
+        let gate = Gate::hold(db).await;
+        let failing = queued(db.change(move |transaction| {
+            transaction.write("INSERT INTO kept VALUES (1, 'again')", &[])?;
+            transaction.write("INSERT INTO kept VALUES (2, 'never')", &[])?;
+            if asks_later {
+                transaction.value::<i64>("SELECT count(*) FROM kept", &[])?;
+            }
+            Ok(())
+        }));
+        let after = queued(db.change(keeping("after")));
+        soon(gate.open()).await.unwrap();
+        let failed = soon(failing).await;
+        assert!(matches!(&failed, Err(Fault::Db(e)) if e.is_unique_violation()), "{failed:?}");
+        soon(after).await.unwrap();
+        assert_eq!(names(db).await, ["first", "after"]);
+        assert_eq!(published(&mut heard), [1, 2]);
+    }
+}
+
+#[tokio::test]
+async fn a_change_waits_for_its_questions_and_its_commit_alone() {
+    let Some(proxied) = Proxied::new().await else { return };
+    let change = || {
+        proxied.db.change(|transaction| {
+            for _ in 0..3 {
+                transaction.value::<i64>("SELECT id FROM kept WHERE name = ?", &[&"before"])?;
+            }
+            transaction.write("UPDATE kept SET name = name WHERE name = ?", &[&"before"])?;
+            transaction.write("UPDATE kept SET id = id WHERE name = ?", &[&"before"])?;
+            transaction.publish_on_commit([Change::CatalogueChanged]);
+            Ok::<_, Fault>(())
+        })
+    };
+    // The first one prepares the statements.
+    soon(change()).await.unwrap();
+    proxied.proxy.said();
+    soon(change()).await.unwrap();
+    assert_eq!(proxied.proxy.said(), 4);
+}
+
+#[tokio::test]
+async fn a_question_alone_is_waited_for_once() {
+    let Some(proxied) = Proxied::new().await else { return };
+    // Each connection prepares the statement.
+    for _ in 0..2 * READERS {
+        soon(proxied.db.read(count)).await.unwrap();
+    }
+    soon(proxied.db.change(keeping("so that all of that has arrived"))).await.unwrap();
+    proxied.proxy.said();
+    soon(proxied.db.read(count)).await.unwrap();
+    let said = proxied.proxy.said();
+    // What ends the transaction may still be on its way.
+    assert!((1..=2).contains(&said), "{said}");
 }
 
 #[tokio::test]

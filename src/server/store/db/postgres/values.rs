@@ -48,37 +48,6 @@ fn is_bytes(kind: &Type) -> bool {
     *base == Type::BYTEA
 }
 
-/// A value that outlives the call that binds it.
-#[derive(Debug)]
-pub enum OwnedValue {
-    Null,
-    Integer(i64),
-    Text(Box<str>),
-    Bytes(Box<[u8]>),
-}
-
-impl From<Value<'_>> for OwnedValue {
-    fn from(value: Value<'_>) -> Self {
-        match value {
-            Value::Null => Self::Null,
-            Value::Integer(number) => Self::Integer(number),
-            Value::Text(text) => Self::Text(text.into()),
-            Value::Bytes(bytes) => Self::Bytes(bytes.into()),
-        }
-    }
-}
-
-impl<'a> From<&'a OwnedValue> for Value<'a> {
-    fn from(value: &'a OwnedValue) -> Self {
-        match value {
-            OwnedValue::Null => Self::Null,
-            OwnedValue::Integer(number) => Self::Integer(*number),
-            OwnedValue::Text(text) => Self::Text(text),
-            OwnedValue::Bytes(bytes) => Self::Bytes(bytes),
-        }
-    }
-}
-
 /// A value of a column; `None` if it is of a kind that the store does not know.
 struct Read<'a>(Option<Value<'a>>);
 

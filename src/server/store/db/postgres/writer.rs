@@ -270,6 +270,7 @@ fn run_member(group: &mut Group, session: &DatabaseSession, mut pending: Box<dyn
     let reading = Reading { connection: AnyConnection::Postgres(session) };
     let mut transaction = Transaction { reading, changes: Vec::new() };
     let keeps = pending.run(&mut transaction);
+    session.forget_questions();
     if keeps {
         group.changes.append(&mut transaction.changes);
     }

@@ -4,9 +4,13 @@
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
 
-use tokio_postgres::Error;
+use tokio_postgres::{Error, Row};
+
+use crate::server::store::db::value::OwnedValue;
+use crate::server::store::db::{Argument, Value};
 
 /// Maximum number of statements whose answers are not waited for.
 pub const MOST: usize = 64;
@@ -18,8 +22,8 @@ type Answer = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
 pub enum Part {
     /// It begins the transaction.
     Begin,
-    /// It writes.
-    Write,
+    /// It comes later.
+    Other,
 }
 
 /// Statements whose answers are not known yet, in their order, and the first failure among those that are.
@@ -68,5 +72,51 @@ impl Unanswered {
         if let Err(error) = outcome {
             self.failure.get_or_insert((part, error));
         }
+    }
+}
+
+/// Questions that were asked before their answers are wanted.
+#[derive(Default)]
+pub struct Questions(Vec<(String, Vec<OwnedValue>, Asked)>);
+
+/// A question, and its answer once that has arrived.
+#[derive(Clone, Default)]
+pub struct Asked(Arc<OnceLock<Vec<Row>>>);
+
+impl Questions {
+    pub fn add(&mut self, sql: &str, values: Vec<OwnedValue>) -> Asked {
+        let asked = Asked::default();
+        self.0.push((sql.to_owned(), values, asked.clone()));
+        asked
+    }
+
+    /// Takes a question out, if it was asked with the same arguments.
+    pub fn take(&mut self, sql: &str, arguments: &[&dyn Argument]) -> Option<Asked> {
+        let is_same = |values: &[OwnedValue]| {
+            let ours = values.iter().map(Argument::value);
+            ours.eq(arguments.iter().map(|argument| -> Value<'_> { argument.value() }))
+        };
+        let place = self.0.iter().position(|(text, values, _)| text == sql && is_same(values))?;
+        Some(self.0.swap_remove(place).2)
+    }
+
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+}
+
+impl Asked {
+    pub fn set(&self, rows: Vec<Row>) {
+        // It is answered once.
+        let _ = self.0.set(rows);
+    }
+
+    /// Waits for the answer. Who waits takes the answers of the connection as they arrive.
+    pub async fn answer(mut self) -> Result<Vec<Row>, Error> {
+        let rows = std::future::poll_fn(|_| match Arc::get_mut(&mut self.0).and_then(OnceLock::take) {
+            Some(rows) => Poll::Ready(rows),
+            None => Poll::Pending,
+        });
+        Ok(rows.await)
     }
 }

@@ -24,6 +24,7 @@ struct Plan {
     next: Option<Loss>,
     hangs_up: bool,
     lost: bool,
+    said: usize,
 }
 
 pub struct Proxy {
@@ -62,6 +63,11 @@ impl Proxy {
         self.plan.lock().unwrap().lost
     }
 
+    /// Returns how often clients said something since the last call, each time in one piece.
+    pub fn said(&self) -> usize {
+        std::mem::take(&mut self.plan.lock().unwrap().said)
+    }
+
     pub fn accept_again(&self) {
         self.plan.lock().unwrap().hangs_up = false;
     }
@@ -86,6 +92,7 @@ fn forward(client: UnixStream, server: UnixStream, plan: &Arc<Mutex<Plan>>) {
     let (mut from_client, mut to_server) = (client, server);
     std::thread::spawn(move || {
         copy(&mut from_client, &mut to_server, |said| {
+            plan.lock().unwrap().said += 1;
             // The statements of a commit are sent in one piece, and so small that they come in one.
             if !said.windows(7).any(|part| part == b"COMMIT\0") {
                 return true;
