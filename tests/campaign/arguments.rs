@@ -13,6 +13,7 @@ const USAGE: &str = "\
   --rate N                             ... so many scripts handed over a second; 20 if not said, and 90 with --kills
   --every SECONDS                      ... from one kill to the next; 10 if not said
   --away SECONDS                       ... how long PostgreSQL is stopped; 30 if not said
+  --late SECONDS                       ... how late a run may begin at most; 10 if not said
   --kills N                            ... until the server that dispatches was killed so often, with PostgreSQL left alone
   --job-runner PATH                    ... with another server than the one that was just built
 ./campaign --original [--runs N] ...   the original worker under SIGKILLs and repeated announcements
@@ -51,6 +52,8 @@ pub struct Fleet {
     pub every: Duration,
     /// How long PostgreSQL is stopped.
     pub away: Duration,
+    /// How late a run may begin at most.
+    pub late: Duration,
     /// How often the server that dispatches is killed, if nothing else is to be done to it.
     pub kills: Option<usize>,
     pub program: PathBuf,
@@ -105,6 +108,7 @@ impl Arguments {
                 "--rate" => said.rate = Some(number()?.max(1)),
                 "--every" => read.fleet.every = Duration::from_secs(number()?.max(1)),
                 "--away" => read.fleet.away = Duration::from_secs(number()?),
+                "--late" => read.fleet.late = Duration::from_secs(number()?),
                 "--kills" => read.fleet.kills = Some(count(number()?)),
                 "--job-runner" => read.fleet.program = PathBuf::from(value()?),
                 "--help" => return Err((USAGE.to_owned(), 0)),
@@ -121,6 +125,7 @@ impl Arguments {
             rate: 0,
             every: Duration::from_secs(10),
             away: Duration::from_secs(30),
+            late: Duration::from_secs(10),
             kills: None,
             program: PathBuf::from(env!("CARGO_BIN_EXE_job_runner")),
         };

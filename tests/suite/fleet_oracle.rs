@@ -32,8 +32,8 @@ fn a_run_begins_with_its_first_execution() {
 
 #[test]
 fn a_run_is_late_that_begins_more_than_ten_seconds_after_it_was_due() {
-    assert_eq!(late(&[run(1, 0.0, 9.9)], &[]), Vec::<String>::new());
-    assert_eq!(late(&[run(1, 0.0, 10.1)], &[]), ["run 1 began 10.10 s after it was due at 0.000"]);
+    assert_eq!(late(&[run(1, 0.0, 9.9)], &[], 10.0), Vec::<String>::new());
+    assert_eq!(late(&[run(1, 0.0, 10.1)], &[], 10.0), ["run 1 began 10.10 s after it was due at 0.000"]);
 }
 
 #[test]

@@ -6,8 +6,6 @@ use std::fmt;
 
 use crate::oracle::history::{Mark, Says};
 
-/// How late a run may begin at most.
-pub const LATE: f64 = 10.0;
 /// A time span.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Span {
@@ -48,9 +46,9 @@ pub fn begun(due: &BTreeMap<i64, (f64, bool)>, marks: &[Mark]) -> Vec<Begun> {
     known.collect()
 }
 
-/// Runs that began too late, in words.
-pub fn late(runs: &[Begun], away: &[Span]) -> Vec<String> {
-    let late = runs.iter().map(|run| (run, run.lateness(away))).filter(|(_, lateness)| *lateness > LATE);
+/// Runs that began later than so many seconds after they were due, in words.
+pub fn late(runs: &[Begun], away: &[Span], most: f64) -> Vec<String> {
+    let late = runs.iter().map(|run| (run, run.lateness(away))).filter(|(_, lateness)| *lateness > most);
     late.map(|(run, lateness)| format!("run {} began {lateness:.2} s after it was due at {:.3}", run.run, run.due))
         .collect()
 }

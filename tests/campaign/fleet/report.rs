@@ -20,7 +20,7 @@ impl Campaign<'_> {
         let begun = oracle::begun(&due_times(&seen.runs), &seen.marks);
         let mut breaches = of_server::judge(&history(seen));
         breaches.extend(overlapping_and_doubled(seen, self.arguments.fleet.kills.is_none()));
-        let mut late = oracle::late(&begun, &self.away);
+        let mut late = oracle::late(&begun, &self.away, self.arguments.fleet.late.as_secs_f64());
         self.print_sums(seen, took);
         self.print_lateness(&begun);
         self.print_kills(&begun, &mut late);
