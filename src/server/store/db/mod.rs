@@ -136,7 +136,7 @@ pub struct SchemaStep<'a> {
 }
 
 /// Messages of other servers that a receiver may fall behind before it misses some.
-const MESSAGES: usize = 1024;
+const MESSAGES: usize = 8192;
 
 /// Handle to the database. Cheap to clone.
 #[derive(Clone, Debug)]

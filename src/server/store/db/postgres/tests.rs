@@ -160,6 +160,40 @@ async fn messages_reach_the_other_servers_in_order_and_not_their_sender() {
     assert_eq!(next_message(&mut heard[0]).await, "back");
 }
 
+/// Many times as many as wait at once.
+#[tokio::test]
+async fn of_many_messages_that_are_sent_in_turn_none_is_missed_and_others_have_room_beside_them() {
+    const MANY: usize = 3_000;
+    let Some(two) = Two::new().await else { return };
+    let mut heard = two.dbs[1].messages();
+    for number in 0..MANY {
+        soon(two.dbs[0].await_message_room()).await;
+        two.dbs[0].send_message(number.to_string());
+        if number % 100 == 0 {
+            (0..100).for_each(|_| two.dbs[0].send_message("beside".to_owned()));
+        }
+    }
+    let mut next = 0;
+    while next < MANY {
+        match &*next_message(&mut heard).await {
+            "beside" => {}
+            message => {
+                assert_eq!(message, next.to_string());
+                next += 1;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_a_server_says_right_before_it_closes_is_heard() {
+    let Some(two) = Two::new().await else { return };
+    let mut heard = two.dbs[1].messages();
+    two.dbs[0].send_message("farewell".to_owned());
+    soon(two.dbs[0].close()).await;
+    assert_eq!(next_message(&mut heard).await, "farewell");
+}
+
 #[tokio::test]
 async fn a_message_that_is_too_long_is_told_as_missed() {
     let Some(two) = Two::new().await else { return };
