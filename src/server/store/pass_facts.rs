@@ -120,7 +120,7 @@ fn job_concerned(reading: &Reading<'_>, run: RunId, now: Timestamp) -> Result<Op
     reading.row(CONCERNED, &[&run, &now], |row| Ok((row.at(0)?, row.at(1)?)))
 }
 
-/// See [`job_concerned`].
+/// Statement of [`job_concerned`]: the job of a changed run, and whether there is something to decide.
 const CONCERNED: &str = "SELECT job.id,
              EXISTS (SELECT 1 FROM run AS due WHERE due.job = job.id AND due.enqueue_dts IS NULL
                  AND due.return_dts IS NULL AND due.schedule_dts <= ?2)

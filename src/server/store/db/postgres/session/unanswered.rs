@@ -22,7 +22,7 @@ type Answer = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
 pub enum Part {
     /// It begins the transaction.
     Begin,
-    /// It comes later.
+    /// It comes after the one that begins the transaction.
     Other,
 }
 
