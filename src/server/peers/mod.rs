@@ -1,7 +1,7 @@
 //! Peers: the other servers of one database. They share all data; what is in the memory of one server and matters to the
 //! others goes as [`PeerMessage`]s: orders to workers that are connected elsewhere, and what the dispatcher shows.
 //!
-//! - [`message`]: the messages and their encoding.
+//! - `message`: the messages and their encoding.
 //! - [`lease`]: decides with the database which server dispatches.
 //! - [`listener`]: follows the messages of the others.
 //!
