@@ -1,18 +1,16 @@
 //! Crashes of the server, again and again, while its workers work.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
-use chrono::{TimeDelta, Utc};
-use jobrunner::server::domain::model::Concurrency;
+use chrono::TimeDelta;
 use nix::sys::signal::Signal;
 
 use crate::database::{self, Session};
 use crate::full_size::full_size;
 use crate::port;
+use crate::recorded_runs::RecordedRuns;
 use crate::service::Service;
 use crate::stage::Stage;
 use crate::wait;
@@ -52,36 +50,13 @@ fn returned(store: &Session) -> Vec<i64> {
     store.values("SELECT id FROM run WHERE return_dts IS NOT NULL", [])
 }
 
-/// When the script of each run was executed, however often.
-fn executions(record: &Path) -> BTreeMap<i64, Vec<Duration>> {
-    let mut executions = BTreeMap::<i64, Vec<Duration>>::new();
-    for line in fs::read_to_string(record).expect("a record").lines() {
-        let (run, at) = line.split_once(' ').expect("a run and an instant");
-        let at = Duration::from_nanos(at.parse().expect("nanoseconds"));
-        executions.entry(run.parse().expect("a run")).or_default().push(at);
-    }
-    executions
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_killed_again_and_again_loses_and_doubles_no_run() {
     let size = Size::wanted();
     let stage = Stage::start(2).await;
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let record = folder.path().join("record");
-    let job = stage
-        .job(|new| {
-            // One short write at the end of the file, so that no two mix.
-            new.script = format!("echo $JOB_RUNNER_RUN_ID $(date +%s%N) >>{}", record.display());
-            new.concurrency = Concurrency::Allow;
-        })
-        .await;
-    let first = Utc::now() + TimeDelta::seconds(3);
-    let mut due = BTreeMap::new();
-    for number in 0..size.runs {
-        let at = first + TimeDelta::from_std(size.step * number).expect("soon");
-        due.insert(stage.run_at(&job, at).await.id.get(), Duration::from_micros(at.timestamp_micros().cast_unsigned()));
-    }
+    let runs = RecordedRuns::create(&stage, folder.path(), TimeDelta::seconds(3), size.step, size.runs).await;
+    let due = &runs.due;
     let data = stage.fixture.leave().await;
 
     let place = Place {
@@ -111,10 +86,10 @@ async fn a_server_killed_again_and_again_loses_and_doubles_no_run() {
         tokio::task::block_in_place(|| worker.end_within(LEAVE_SECONDS));
     }
 
-    let executions = executions(&record);
+    let executions = runs.executions();
     let count: usize = executions.values().map(Vec::len).sum();
     let mut latest = (Duration::ZERO, Duration::ZERO);
-    for (run, due) in &due {
+    for (run, due) in due {
         let [executed] = executions[run][..] else { panic!("run {run} was executed at {:?}", executions[run]) };
         let (start, result) = (executed.saturating_sub(*due), results[run].saturating_sub(executed));
         latest = (latest.0.max(start), latest.1.max(result));

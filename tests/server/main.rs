@@ -38,6 +38,7 @@ mod outage;
 mod planned_runs;
 mod program;
 mod raw_socket;
+mod recorded_runs;
 mod references;
 mod replay;
 mod rest;

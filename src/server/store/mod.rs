@@ -94,7 +94,7 @@ pub use run_details::{RelatedRun, Requester, RunDetails};
 pub use run_orders::RunWithScript;
 pub use run_tells::{RunTell, TellOutcome, TellRefusal, ToldLog};
 pub use runs::NewRun;
-pub use servers::{LEASE, Lease, Renewal, ServerId};
+pub use servers::{Lease, Renewal, ServerId};
 pub use worker_commands::CommandRequest;
 pub use worker_reports::{AnswerKind, WorkerAnswer, WorkerReport};
 pub use workers::{Claim, Started, StartedRun, WorkerSnapshot};

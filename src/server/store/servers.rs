@@ -2,7 +2,7 @@
 //!
 //! One server at a time holds the dispatch lease: it alone decides about due runs, announces them, and marks the runs of
 //! silent workers as lost. It renews the lease by the database's clock; another server takes a lease that was not renewed
-//! for [`LEASE`]. A dispatcher's changes check the lease in their own transactions ([`Store::under`]), so a server that was
+//! for three seconds. A dispatcher's changes check the lease in their own transactions ([`Store::under`]), so a server that was
 //! paused, and is replaced meanwhile, changes nothing any more.
 //!
 //! An SQLite file has one server, which needs no lease.
@@ -19,7 +19,7 @@ use super::{Store, StoreError};
 mod tests;
 
 /// Time without a renewal after which another server may take the dispatch lease, and after which a server counts as dead.
-pub const LEASE: Duration = Duration::from_secs(3);
+const LEASE: Duration = Duration::from_secs(3);
 /// Time after which a dead server is forgotten.
 const FORGET: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -51,12 +51,6 @@ impl ServerId {
     #[must_use]
     pub fn generate() -> Self {
         Self(format!("{:016x}", fastrand::u64(..)).into())
-    }
-}
-
-impl std::fmt::Display for ServerId {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
     }
 }
 

@@ -1,14 +1,12 @@
 //! Servers of one database that are killed or paused: the other goes on, and nothing is lost or done twice.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use chrono::{TimeDelta, Utc};
+use chrono::TimeDelta;
 use jobrunner::run::RunId;
-use jobrunner::server::domain::model::{Concurrency, JobId};
+use jobrunner::server::domain::model::JobId;
 use jobrunner::server::domain::title::Title;
 use jobrunner::server::store::NewPool;
 use nix::sys::signal::Signal;
@@ -20,6 +18,7 @@ use crate::database::{self, Session};
 use crate::http::ask;
 use crate::port;
 use crate::process::Process;
+use crate::recorded_runs::RecordedRuns;
 use crate::service::Service;
 use crate::stage::Stage;
 use crate::test_database::TestDatabase;
@@ -41,11 +40,10 @@ struct Scene {
     services: [Service; 2],
     places: [Place; 2],
     session: Session,
-    /// When each run of a job that says when it is executed is due.
-    due: BTreeMap<i64, Duration>,
+    runs: RecordedRuns,
     /// A job without a worker.
     stuck: JobId,
-    folder: TempDir,
+    _folder: TempDir,
     _database: TestDatabase,
 }
 
@@ -55,23 +53,9 @@ impl Scene {
         let database = TestDatabase::fresh()?;
         let stage = Stage::with(1, |settings| join(settings, &database)).await;
         let folder = tempfile::tempdir().expect("a folder");
-        let record = folder.path().join("record");
-        let job = stage
-            .job(|new| {
-                // One short write at the end of the file, so that no two mix.
-                new.script = format!("echo $JOB_RUNNER_RUN_ID $(date +%s%N) >>{}", record.display());
-                new.concurrency = Concurrency::Allow;
-            })
-            .await;
+        let runs = RecordedRuns::create(&stage, folder.path(), TimeDelta::seconds(5), STEP, runs).await;
         let empty = stage.store().new_pool(&NewPool::new(Title::fixed("empty"))).await.expect("a pool");
         let stuck = stage.job(|new| (new.title, new.pool) = (Title::fixed("stuck"), empty.id)).await.id;
-        let first = Utc::now() + TimeDelta::seconds(5);
-        let mut due = BTreeMap::new();
-        for number in 0..runs {
-            let at = first + TimeDelta::from_std(STEP * number).expect("soon");
-            let run = stage.run_at(&job, at).await.id;
-            due.insert(run.get(), Duration::from_micros(at.timestamp_micros().cast_unsigned()));
-        }
         let settings = stage.fixture.app_state().settings.database.clone();
         stage.fixture.stop().await;
 
@@ -96,7 +80,7 @@ impl Scene {
         let uplink =
             [("ws_url", format!("ws://{}/worker", places[1].http)), ("broadcaster_server_port", "1".to_owned())];
         let worker = start_worker_with(Make::Ours, places[1], "worker1", 4, folder.path(), &uplink);
-        Some(Self { worker, services, places, session, due, stuck, folder, _database: database })
+        Some(Self { worker, services, places, session, runs, stuck, _folder: folder, _database: database })
     }
 
     fn log(&self, server: usize) -> String {
@@ -142,24 +126,12 @@ impl Scene {
         }
     }
 
-    /// When the script of each run was executed, however often.
-    fn executions(&self) -> BTreeMap<i64, Vec<Duration>> {
-        let record: PathBuf = self.folder.path().join("record");
-        let mut executions = BTreeMap::<i64, Vec<Duration>>::new();
-        for line in fs::read_to_string(record).expect("a record").lines() {
-            let (run, at) = line.split_once(' ').expect("a run and an instant");
-            let at = Duration::from_nanos(at.parse().expect("nanoseconds"));
-            executions.entry(run.parse().expect("a run")).or_default().push(at);
-        }
-        executions
-    }
-
     /// Waits until all is over, and looks whether each run was executed once, and in time.
     fn assert_once_and_in_time(&self) {
-        self.wait_for_results(self.due.len());
-        let executions = self.executions();
-        assert_eq!(executions.len(), self.due.len());
-        for (run, due) in &self.due {
+        self.wait_for_results(self.runs.due.len());
+        let executions = self.runs.executions();
+        assert_eq!(executions.len(), self.runs.due.len());
+        for (run, due) in &self.runs.due {
             let [executed] = executions[run][..] else { panic!("run {run} was executed at {:?}", executions[run]) };
             assert!(executed.saturating_sub(*due) <= LATE, "run {run} is {:?} late", executed.saturating_sub(*due));
         }
