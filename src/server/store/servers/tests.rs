@@ -125,7 +125,7 @@ async fn a_server_that_is_silent_counts_as_dead_and_learns_so_and_is_forgotten_a
     assert_eq!((one.renew().await.was_alive, other.renew().await.was_alive), (false, false), "they are new");
     assert!(one.renew().await.was_alive);
     let silent = |ago: i64| {
-        let id = &other.id;
+        let id = &other.id.0;
         database.ask(&format!("UPDATE server SET seen = seen - {ago} WHERE id = '{id}'"));
     };
     silent(2 * SECOND);
@@ -140,7 +140,7 @@ async fn a_server_that_is_silent_counts_as_dead_and_learns_so_and_is_forgotten_a
     assert_eq!(database.ask("SELECT count(*) FROM server"), ["2"]);
     silent(2 * 3600 * SECOND);
     one.renew().await;
-    assert_eq!(database.ask("SELECT id FROM server"), [one.id.to_string()]);
+    assert_eq!(database.ask("SELECT id FROM server"), [one.id.0.to_string()]);
 }
 
 #[tokio::test]
