@@ -5,16 +5,16 @@
 //!
 //! A **source** receives orders (execute this run, kill that one); the **intake** decides whether and when to follow an
 //! order; the **execution** runs the process, which outlives the worker; the **report** writes every fact to disk and
-//! delivers it. All four use the types of **run**; only **wire** knows their representation as bytes; **rest** is the
-//! signed HTTP client that intake and report share. The **server** stands apart: server and worker share **wire** and the
-//! types of **run**, and nothing else, even where they run in one process.
+//! delivers it. All four use the types of **run**; only **wire** knows their representation as bytes; **upstream** is the
+//! client of the service that gives this worker its runs. The **server** stands apart: server and worker share **wire**
+//! and the types of **run**, and nothing else, even where they run in one process.
 //!
 //! ```text
 //!                  run   (types and rules; pure)
 //!                   ▲
 //!                  wire  (bytes <-> types: network and disk; pure)
 //!                   ▲
-//!                  rest  (the signed HTTP client: back-off, time-outs, health of the server)
+//!                upstream (the client of the server: signed calls, time-outs, health)
 //!                   ▲
 //!    source ──▶ intake ───▶ execution ──▶ report           server
 //!    broadcast  coordinator launch        outbox           domain ◀── store ◀── identity
@@ -34,12 +34,12 @@
 //! | `crash_point` | |
 //! | `run` | |
 //! | `wire` | `run` |
-//! | `rest` | `run`, `wire` |
-//! | `report` | `run`, `wire`, `rest` |
+//! | `upstream` | `run`, `wire` |
+//! | `report` | `run`, `wire`, `upstream` |
 //! | `execution` | `run`, `wire`, `report` |
 //! | `execution/shim` | `run`, `wire` |
-//! | `intake` | `run`, `rest`, `execution`, `report` |
-//! | `source` | `run`, `wire`, `rest`, `intake`, `execution`, `report` |
+//! | `intake` | `run`, `upstream`, `execution`, `report` |
+//! | `source` | `run`, `wire`, `upstream`, `intake`, `execution`, `report` |
 //! | `server` | `run`, `wire` |
 //! | `wire/reference` | |
 //! | `server/domain` | `run`, `wire/reference` |
@@ -61,11 +61,11 @@
 //! | `server/http/dashboard` | `run`, `wire`, `server/domain`, `server/store`, `server/identity`, `server/state`, `server/peers`, `server/http/connections`, `server/http/shared`, `server/http/terminal`, `server/http/worker_file`, `server/http/operator` |
 //! | `server/http/uplink` | `run`, `wire`, `server/domain`, `server/store`, `server/identity`, `server/link`, `server/state`, `server/http/connections`, `server/http/rest` |
 //! | `server/http` | |
-//! | `worker` | `run`, `source`, `intake`, `execution`, `report`, `rest` |
-//! | `config` | `run`, `source`, `intake`, `execution`, `report`, `rest`, `server` |
+//! | `worker` | `run`, `source`, `intake`, `execution`, `report`, `upstream` |
+//! | `config` | `run`, `source`, `intake`, `execution`, `report`, `upstream`, `server` |
 //! | `cli` | `config` |
 //! | `daemon` | `run`, `intake`, `execution`, `report`, `worker`, `config`, `cli` |
-//! | `command` | `run`, `wire`, `rest`, `execution`, `server`, `worker`, `config`, `cli`, `daemon` |
+//! | `command` | `run`, `wire`, `upstream`, `execution`, `server`, `worker`, `config`, `cli`, `daemon` |
 //!
 //! # What is deliberately absent
 //!
@@ -92,10 +92,10 @@ pub mod daemon;
 pub mod execution;
 pub mod intake;
 pub mod report;
-pub mod rest;
 pub mod run;
 #[cfg(feature = "server")]
 pub mod server;
 pub mod source;
+pub mod upstream;
 pub mod wire;
 pub mod worker;

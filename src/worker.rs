@@ -17,13 +17,14 @@ use tokio_util::sync::CancellationToken;
 use crate::execution::{Execution, ShimProgram};
 use crate::intake::{self, Intake, SleepState};
 use crate::report::{DeadLetter, EventPublisher, Outbox, OutboxError, OutboxLocation, RememberedStateFile, Reporter};
-use crate::rest::{ClientError, RestClient, TlsError, instance_of};
 use crate::run::worker_lifecycle::Leave;
 use crate::run::{ApiKey, Cause};
 use crate::source::broadcast::Broadcast;
 use crate::source::leftover::LeftoverSource;
 use crate::source::websocket::{OrderSource, WebSocket};
-use crate::{execution, report, rest, source};
+use crate::upstream::job_runner::{self, RestClient, instance_of};
+use crate::upstream::{ClientError, TlsError, tls_config};
+use crate::{execution, report, source};
 
 /// Longest silence of the server after which a worker that leaves still waits for an answer.
 const LAST_ATTEMPT: Duration = Duration::from_secs(10);
@@ -32,7 +33,7 @@ const LAST_ATTEMPT: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Settings of the signed HTTP client.
-    pub rest: rest::Settings,
+    pub rest: job_runner::Settings,
     /// Settings of the sources of orders.
     pub source: source::Settings,
     /// Settings that decide whether and when an order is followed.
@@ -310,7 +311,7 @@ impl RunningWorker {
 /// Returns the WebSocket server that sends orders, or `None` where no URL is configured.
 fn websocket(settings: &Settings) -> Result<Option<OrderSource>, TlsError> {
     let Some(url) = settings.source.ws_url.clone() else { return Ok(None) };
-    let rest::Settings { tls_verify, ca_file, .. } = &settings.rest;
-    let tls = rest::tls_config(url.scheme() == "wss", *tls_verify, ca_file.as_deref())?;
+    let job_runner::Settings { tls_verify, ca_file, .. } = &settings.rest;
+    let tls = tls_config(url.scheme() == "wss", *tls_verify, ca_file.as_deref())?;
     Ok(Some(OrderSource { url, tls: Arc::new(tls) }))
 }

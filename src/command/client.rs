@@ -8,8 +8,8 @@ use serde::de::DeserializeOwned;
 use url::Url;
 
 use super::exit::{CommandFailure, FAILURE, NO_PERMISSION, PROTOCOL, UNAVAILABLE};
-use crate::rest::{is_loopback, tls_config};
 use crate::server::identity::token::OperatorToken;
+use crate::upstream::{is_loopback, tls_config};
 use crate::wire::operator::{BASE, FollowLine, RequestRefusal};
 
 /// Time that a server may take to answer.

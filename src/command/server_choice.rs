@@ -11,9 +11,9 @@ use url::Url;
 use super::args::{DATA, ServerArgs};
 use super::client::OperatorClient;
 use super::exit::{CANNOT_CREATE, CommandFailure, NO_PERMISSION, UNAVAILABLE, USAGE};
-use crate::rest::is_loopback;
 use crate::server::data;
 use crate::server::identity::token::{self, OperatorToken};
+use crate::upstream::is_loopback;
 
 #[cfg(test)]
 mod tests;

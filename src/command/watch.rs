@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::client::{FollowedLines, OperatorClient};
 use super::exit::{BY_SIGNAL, CommandFailure, FAILURE, OK, TIMED_OUT, UNAVAILABLE, say, written};
 use super::table::shown;
-use crate::rest::Backoff;
+use crate::upstream::Backoff;
 use crate::wire::operator::{FollowLine, RunInfo, RunStateName};
 
 #[cfg(test)]

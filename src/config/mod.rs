@@ -36,7 +36,8 @@ mod tests;
 
 use std::path::Path;
 
-use crate::{execution, intake, report, rest, source};
+use crate::upstream::job_runner;
+use crate::{execution, intake, report, source};
 use findings::{Findings, Texts, one_line};
 use ini::Document;
 use keys::{ConfiguredProgram, KEYS, WORKER};
@@ -56,7 +57,7 @@ pub use surroundings::Surroundings;
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Settings of the signed HTTP client.
-    pub rest: rest::Settings,
+    pub rest: job_runner::Settings,
     /// Settings of the connection that delivers orders.
     pub source: source::Settings,
     /// Settings of the decision whether and when an order is followed.

@@ -16,7 +16,8 @@ use super::{DaemonSettings, LogLevel, Settings};
 use crate::execution::Environment;
 use crate::report::Durability;
 use crate::run::{ApiKey, IncompleteRuns, LeftoverPolicy, Secret};
-use crate::{execution, intake, report, rest, source};
+use crate::upstream::job_runner;
+use crate::{execution, intake, report, source};
 
 /// Upper bound of `max_log_bytes`; no server accepts a longer log, so a larger value is reduced to this.
 const MAX_LOG_BYTES: u64 = 128 * 1024 * 1024;
@@ -108,7 +109,7 @@ impl Check<'_> {
         self.take(key, |text| value::integer(text, 1..=65535))
     }
 
-    fn rest(&mut self) -> Option<rest::Settings> {
+    fn rest(&mut self) -> Option<job_runner::Settings> {
         let base = self.base_url();
         let api_key = self.api_key();
         let secret = self.secret();
@@ -122,7 +123,7 @@ impl Check<'_> {
         }
         let ca_file = self.optional_path("ca_file");
         let api_timeout = self.seconds("api_timeout", TENTH, HOUR);
-        Some(rest::Settings {
+        Some(job_runner::Settings {
             api_base_url: address::origin(&base?),
             api_key: api_key?,
             secret: secret?,
@@ -158,7 +159,7 @@ impl Check<'_> {
 
     fn warn_of_plain(&mut self, key: &str, url: &Url) {
         // Requests are signed but not encrypted, and answers are neither.
-        if matches!(url.scheme(), "http" | "ws") && !crate::rest::is_loopback(url) {
+        if matches!(url.scheme(), "http" | "ws") && !crate::upstream::is_loopback(url) {
             let host = url.host_str().unwrap_or_default();
             let what = format_args!("what goes to and comes from {host} can be read on the way");
             self.warn(key, what);

@@ -19,10 +19,11 @@ use super::slots::{Slot, Slots};
 use super::task::{LookupFailure, RunStart, TaskEnd};
 use super::{IntakeStatus, Settings, SleepState};
 use crate::report::{KillEntry, KillPhase, OutboxEntry};
-use crate::rest::{Backoff, OpenWork};
 use crate::run::lack::Lack;
 use crate::run::worker_lifecycle::{self, Claims, Lifecycle, Remembered};
 use crate::run::{Cause, KillId, Order, RunId, WorkerRequest};
+use crate::upstream::Backoff;
+use crate::upstream::job_runner::OpenWork;
 
 #[cfg(test)]
 mod tests;

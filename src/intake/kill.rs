@@ -10,9 +10,9 @@ use super::lookup_budget::{LookupPermit, WastedLookup};
 use super::message::{FindScope, IntakeMessage};
 use super::run_handle::RunHandle;
 use crate::report::{KillEntry, KillPhase};
-use crate::rest::{Backoff, CallFailure};
 use crate::run::claim::RunSight;
 use crate::run::{Cause, Event, KillId, RunId, chain_of};
+use crate::upstream::{Backoff, CallFailure};
 
 /// Number of failed lookups after which an announced request is dropped; the server announces it again.
 const MAX_LOOKUPS: u32 = 8;

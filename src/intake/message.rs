@@ -6,8 +6,8 @@ use super::run_handle::RunHandle;
 use super::task::TaskEnd;
 use super::{IntakeStatus, Settings, SleepState};
 use crate::report::{KillEntry, OutboxEntry};
-use crate::rest::OpenWork;
 use crate::run::{Cause, KillId, Order, RunId, WorkerRequest};
+use crate::upstream::job_runner::OpenWork;
 
 /// Message to the coordinator, from the handle and from the tasks of runs and kills.
 #[derive(Debug)]

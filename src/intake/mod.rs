@@ -29,9 +29,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::execution::Execution;
 use crate::report::{KillEntry, OutboxEntry, RememberedStateFile, Reporter};
-use crate::rest::RestClient;
 use crate::run::worker_lifecycle::{Claims, Lifecycle};
 use crate::run::{Cause, IncompleteRuns, Order, RunId};
+use crate::upstream::job_runner::RestClient;
 use coordinator_task::CoordinatorTask;
 use launch_shortage::LaunchShortage;
 pub use log_limit::LogLimit;

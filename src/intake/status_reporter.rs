@@ -15,8 +15,9 @@ use tokio_util::sync::CancellationToken;
 use super::Context;
 use super::message::IntakeMessage;
 use super::published_state::{PublishedState, ReportedState};
-use crate::rest::{Backoff, StatusReport};
 use crate::run::{WorkerState, chain_of};
+use crate::upstream::Backoff;
+use crate::upstream::job_runner::StatusReport;
 
 /// Tries to answer a ping; the next ping comes in minutes.
 const PING_TRIES: u32 = 6;

@@ -25,9 +25,10 @@ use super::lookup_budget::{LookupPermit, WastedLookup};
 use super::run_handle::RunSignals;
 use super::slots::Slot;
 use crate::report::{OutboxEntry, RunReport, StoredEnd};
-use crate::rest::{CallFailure, JobView, RunView};
 use crate::run::claim::{ClaimPhase, Effect, Input};
 use crate::run::{Attempt, Cause, Event, Outcome, RunId};
+use crate::upstream::CallFailure;
+use crate::upstream::job_runner::{JobView, RunView};
 
 /// Occasion to start the task of a run.
 #[derive(Debug)]

@@ -23,8 +23,9 @@ use super::delivery::{Delivery, DeliveryEnd, DeliveryInput, DeliveryPhase, Serve
 use super::outbox_entry::{DeadLetter, OutboxEntry, Start, StoredEnd};
 use super::plan::{self, CallConditions, NextCall};
 use super::reporter_shared::ReporterShared;
-use crate::rest::{AttemptClaim, Backoff};
 use crate::run::{Attempt, Event, RunId};
+use crate::upstream::Backoff;
+use crate::upstream::job_runner::AttemptClaim;
 use crate::wire::time;
 use log_transfer::AppendedLog;
 

@@ -5,8 +5,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::rest::replace_file;
 use crate::run::worker_lifecycle::Remembered;
+use crate::upstream::replace_file;
 use crate::wire::disk;
 
 #[cfg(test)]

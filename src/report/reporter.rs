@@ -15,8 +15,8 @@ use super::outbox_entry::{DeadLetter, OutboxEntry, Start, StoredEnd};
 use super::reporter_shared::ReporterShared;
 use super::served_runs::{ServedRuns, Stage};
 use super::{EventPublisher, LogSource, Outbox, Settings};
-use crate::rest::RestClient;
 use crate::run::{Attempt, Event, RunId};
+use crate::upstream::job_runner::RestClient;
 
 /// Grace for a call that is under way at the end of a flush.
 const PARTING: Duration = Duration::from_millis(1500);

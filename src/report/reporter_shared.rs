@@ -11,8 +11,8 @@ use super::outbox::LETTERS_KEPT;
 use super::outbox_entry::DeadLetter;
 use super::served_runs::ServedRuns;
 use super::{EventPublisher, LogSource, Outbox, Settings};
-use crate::rest::RestClient;
 use crate::run::RunId;
+use crate::upstream::job_runner::RestClient;
 
 /// State that the reporter and all its couriers share.
 pub(super) struct ReporterShared {

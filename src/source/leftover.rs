@@ -13,9 +13,10 @@ use tokio::task::JoinSet;
 use crate::execution::{Execution, ExecutionRemains, recorded_start};
 use crate::intake::{Intake, OrderReceipt};
 use crate::report::{KillEntry, LogSource, OutboxEntry, Reporter, StoredEnd};
-use crate::rest::{Backoff, CallFailure, Incomplete, InstanceOrigin, RestClient, SeenRunState};
 use crate::run::claim::RunSight;
 use crate::run::{Attempt, IncompleteRuns, Order, Outcome, RunId, chain_of};
+use crate::upstream::job_runner::{Incomplete, InstanceOrigin, RestClient, SeenRunState};
+use crate::upstream::{Backoff, CallFailure};
 use survivor::{OutboxNote, Recorded, Survivor};
 
 /// Longest time that a start waits for leftovers to be taken up. The rest continues in the background: a record that

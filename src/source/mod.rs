@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use url::Url;
 
 use crate::intake::{Intake, LogLimit, OrderReceipt};
-use crate::rest::RestClient;
 use crate::run::{KillId, Order, RunId};
+use crate::upstream::job_runner::RestClient;
 use crate::wire::broadcast::{NoOrder, shown};
 use crate::wire::uplink::DueContent;
 

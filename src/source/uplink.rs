@@ -18,7 +18,7 @@ use url::Url;
 
 use super::OrderReceiver;
 use super::connection::{ConnectionEnd, PING, SILENCE};
-use crate::rest::{Calls, Outgoing, RestClient, Uplink};
+use crate::upstream::job_runner::{Calls, Outgoing, RestClient, Uplink};
 use crate::wire::instance;
 use crate::wire::uplink::bundle::{BadBundle, Bundle, unbundled};
 use crate::wire::uplink::{self, AnswerHead, HEADER, MAX_UP, ServerFrame, UplinkVersion};

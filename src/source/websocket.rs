@@ -18,8 +18,9 @@ use url::Url;
 use super::connection::{CONNECT, ConnectionEnd, PING, SILENCE};
 use super::{OrderReceiver, connection, uplink};
 use crate::intake::Intake;
-use crate::rest::{Backoff, RestClient};
 use crate::run::chain_of;
+use crate::upstream::Backoff;
+use crate::upstream::job_runner::RestClient;
 use crate::wire::broadcast::{MAX_FRAME, object};
 
 /// Duration after which a connection counts as good, and the pause before the next one is short again.

@@ -9,11 +9,12 @@ use tokio_util::task::AbortOnDropHandle;
 use super::{Halt, LookupFailure, RunTask, stop_asked};
 use crate::execution::random_token;
 use crate::report::OutboxEntry;
-use crate::rest::{Backoff, CallFailure, JobView};
 use crate::run::claim::{ClaimPhase, Input, RunSight};
 use crate::run::script::Script;
 use crate::run::worker_lifecycle::Claims;
 use crate::run::{Attempt, Outcome, chain_of};
+use crate::upstream::job_runner::JobView;
+use crate::upstream::{Backoff, CallFailure};
 
 /// Age of a read from which an accepted claim must be confirmed by another read: another worker may have claimed the run in between.
 const FRESH: Duration = Duration::from_secs(1);

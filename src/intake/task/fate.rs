@@ -8,8 +8,8 @@ use super::{RunTask, TaskEnd};
 use crate::execution::{ExecutionRemains, Running, random_token, recorded_start};
 use crate::intake::slots::Slot;
 use crate::report::{OutboxEntry, Start, StoredEnd};
-use crate::rest::Backoff;
 use crate::run::claim::ClaimPhase;
+use crate::upstream::Backoff;
 
 /// Time that a drain gives killed processes of a lost execution to disappear; processes in uninterruptible sleep do
 /// not.

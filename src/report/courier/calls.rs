@@ -6,9 +6,10 @@ use super::super::delivery::{DeliveryInput, DeliveryPhase, StartReport};
 use super::super::outbox_entry::StoredEnd;
 use super::super::plan::{NextCall, Parts};
 use super::{AttemptRefusal, Courier, Outcome, Settlement};
-use crate::rest::{CallFailure, ToldResult};
 use crate::run::claim::RunSight;
 use crate::run::{Attempt, Event};
+use crate::upstream::CallFailure;
+use crate::upstream::job_runner::ToldResult;
 
 impl Courier {
     pub(super) async fn call(&mut self, call: NextCall) -> Outcome {

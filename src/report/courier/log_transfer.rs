@@ -7,8 +7,8 @@ use tokio::time::Instant;
 use super::super::delivery::DeliveryInput;
 use super::super::plan;
 use super::{Courier, Outcome};
-use crate::rest::CallFailure;
 use crate::run::{chain_of, errno, excerpt};
+use crate::upstream::CallFailure;
 
 /// Smallest size in bytes to which a log that is too large is halved; below it only the marker is sent.
 const SMALLEST_LOG: usize = 4096;

@@ -7,8 +7,8 @@ use tokio::time::Instant;
 use super::super::delivery::{DeliveryInput, ServerView};
 use super::super::plan::{self, NextCall, REJECTIONS};
 use super::{AttemptRefusal, Courier, Outcome, Settlement};
-use crate::rest::CallFailure;
 use crate::run::chain_of;
+use crate::upstream::CallFailure;
 
 /// Pause of a courier while the server refuses the API key or the secret.
 const PARKED: Duration = Duration::from_secs(30);

@@ -11,8 +11,9 @@ use super::super::delivery::DeliveryInput;
 use super::super::plan::{self, NextCall, TellLog, TellPlan};
 use super::log_transfer::AppendedLog;
 use super::{Courier, Outcome, Settlement};
-use crate::rest::{CallFailure, RefusedTell};
 use crate::run::{Event, excerpt};
+use crate::upstream::CallFailure;
+use crate::upstream::job_runner::RefusedTell;
 use crate::wire::resources::RunPatch;
 use crate::wire::uplink::{ELSEWHERE, TellPart};
 

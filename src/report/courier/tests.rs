@@ -13,8 +13,8 @@ use tempfile::TempDir;
 
 use super::super::{Durability, EventPublisher, LogSource, Outbox, OutboxLocation, Reporter, RunReport, Settings};
 use super::*;
-use crate::rest::RestClient;
 use crate::run::{ApiKey, Cause, Left, Outcome as RunOutcome, ProcessExit, Secret};
+use crate::upstream::job_runner::RestClient;
 use recording_server::{Fault, RecordingServer};
 
 /// Longest wait of a flush for one more run to be delivered.
@@ -127,8 +127,8 @@ impl Scene {
     }
 }
 
-fn rest_settings(server: &RecordingServer) -> crate::rest::Settings {
-    crate::rest::Settings {
+fn rest_settings(server: &RecordingServer) -> crate::upstream::job_runner::Settings {
+    crate::upstream::job_runner::Settings {
         api_base_url: server.url.clone(),
         api_key: ApiKey::parse("testworker").expect("a key"),
         secret: Secret::new(b"verysecret".to_vec()),

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::*;
-use crate::rest::{Outgoing, Uplink};
+use crate::upstream::job_runner::{Outgoing, Uplink};
 use crate::wire::uplink::{self, AnswerHead, ELSEWHERE, OVER_HTTP, TELL, TellPart, UplinkVersion};
 
 /// Answer to a tell, as a test sets it.

@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::super::health::ServerHealth;
 use super::super::tests::{JOB, KILL, RUN, Server, WORKERS, answer, client, settings, signed};
 use super::*;
-use crate::rest::Settings;
 use crate::run::{ApiKey, Cause, Left, ProcessExit};
+use crate::upstream::health::ServerHealth;
+use crate::upstream::job_runner::Settings;
 use crate::wire::uplink::job_versions::JobVersion;
 
 fn run_2() -> RunId {

@@ -4,8 +4,8 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
 
-use super::state_file::replace_file;
 use crate::run::{Instance, chain_of};
+use crate::upstream::state_file::replace_file;
 
 #[cfg(test)]
 mod tests;

@@ -28,7 +28,7 @@ async fn every_status_says_what_it_means_to_the_caller() {
         (504, server(504)),
         (599, server(599)),
     ] {
-        let at = Server::with(status, include_str!("../../../../tests/fixtures/wire/error.json")).await;
+        let at = Server::with(status, include_str!("../../../../../tests/fixtures/wire/error.json")).await;
         assert_eq!(run(&at.client()).await.expect_err("no run"), failure, "GET {status}");
         assert_eq!(patch(&at.client()).await, Err(failure.clone()), "PATCH {status}");
         assert_eq!(post(&at.client()).await, Err(failure), "POST {status}");

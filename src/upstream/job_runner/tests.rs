@@ -18,10 +18,10 @@ use crate::run::{ApiKey, Secret};
 use crate::wire::hmac;
 use crate::wire::resources::ATTEMPT;
 
-pub(super) const RUN: &str = include_str!("../../tests/fixtures/wire/run.json");
-pub(super) const JOB: &str = include_str!("../../tests/fixtures/wire/job.json");
-pub(super) const WORKERS: &str = include_str!("../../tests/fixtures/wire/workers.json");
-pub(super) const KILL: &str = include_str!("../../tests/fixtures/wire/kill_request.json");
+pub(super) const RUN: &str = include_str!("../../../tests/fixtures/wire/run.json");
+pub(super) const JOB: &str = include_str!("../../../tests/fixtures/wire/job.json");
+pub(super) const WORKERS: &str = include_str!("../../../tests/fixtures/wire/workers.json");
+pub(super) const KILL: &str = include_str!("../../../tests/fixtures/wire/kill_request.json");
 
 /// Call as the server received it.
 #[derive(Clone, Debug)]

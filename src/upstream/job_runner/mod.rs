@@ -1,19 +1,13 @@
-//! REST client: signed HTTP calls to the server over kept-alive connections. Every call has a time-out, every body a
-//! bound, and every request goes to one origin.
+//! Job-Runner server as upstream: signed calls to its REST API, over kept-alive HTTP connections or over the WebSocket
+//! that a source keeps open.
 
-mod backoff;
 mod briefs;
 mod calls;
 mod client;
-mod failure;
-mod health;
 mod instance;
 mod job_view;
-mod loopback;
-mod state_file;
 #[cfg(test)]
 mod tests;
-mod tls;
 mod trace;
 mod uplink;
 
@@ -24,16 +18,10 @@ use url::Url;
 
 use crate::run::{ApiKey, Secret};
 
-pub use backoff::Backoff;
 pub use calls::{AttemptClaim, Incomplete, KillView, OpenWork, RunView, SeenRunState, StatusReport, ToldResult};
-pub use client::{ClientError, RefusedTell, RestClient};
-pub use failure::CallFailure;
-pub use health::Health;
+pub use client::{RefusedTell, RestClient};
 pub use instance::{InstanceOrigin, instance_of};
 pub use job_view::JobView;
-pub use loopback::is_loopback;
-pub use state_file::replace_file;
-pub use tls::{TlsError, config as tls_config};
 pub use uplink::{Calls, Outgoing, Uplink};
 
 /// Settings of the REST client.

@@ -5,7 +5,7 @@
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::failure::CallFailure;
+use crate::upstream::failure::CallFailure;
 use crate::wire::uplink::{AnswerHead, CallHead, UplinkVersion};
 
 /// Most calls that may wait to be sent.

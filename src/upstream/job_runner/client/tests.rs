@@ -5,13 +5,14 @@ mod redirects;
 mod refusals;
 
 use std::sync::Mutex;
+use std::time::Duration;
 
 use axum::body::Body;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::super::health::ServerHealth;
 use super::super::tests::{RUN, Server, answer, client, listen, settings, signed};
 use super::*;
+use crate::upstream::health::ServerHealth;
 use crate::wire::resources::{NewLog, RunPatch, RunResource};
 
 async fn run(client: &RestClient) -> Result<RunResource, CallFailure> {

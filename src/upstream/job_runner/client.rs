@@ -1,11 +1,10 @@
-//! Transport of the REST client: one signed request, one answer.
+//! REST client: one signed request, one answer.
 //!
 //! A call is tried once; the caller knows whether to try again. An answer is bounded in size, comes from the configured
 //! origin, and has the shape that was asked for; anything else is a [`CallFailure`].
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, DATE, LOCATION, RETRY_AFTER};
 use reqwest::{Method, Response, StatusCode};
@@ -16,14 +15,13 @@ use url::Url;
 
 use super::Settings;
 use super::briefs::Briefs;
-use super::failure::{CallFailure, retry_after};
-use super::health::Health;
 use super::job_view::JobView;
-use super::loopback::is_loopback;
-use super::tls::{self, TlsError};
 use super::trace::Trace;
 use super::uplink::Uplink;
 use crate::run::{ApiKey, Attempt, Instance, chain_of};
+use crate::upstream::failure::CallFailure;
+use crate::upstream::health::Health;
+use crate::upstream::http::{self, ClientError, HttpConnections, HttpSettings, path_and_query};
 use crate::wire::action;
 use crate::wire::hmac;
 use crate::wire::instance::{self, OCCUPIED};
@@ -43,17 +41,6 @@ const MAX_REDIRECTS: usize = 3;
 const MAX_REASON: usize = 400;
 /// Largest difference between the server's clock and this one that is not logged.
 const CLOCK_SKEW: chrono::TimeDelta = chrono::TimeDelta::seconds(300);
-
-/// Reason why a client cannot be set up.
-#[derive(Debug, thiserror::Error)]
-pub enum ClientError {
-    /// The TLS configuration cannot be set up.
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-    /// The HTTP client cannot be set up.
-    #[error("the HTTP client cannot be set up")]
-    Http(#[from] reqwest::Error),
-}
 
 /// Client of the REST API. Cheap to clone; clones share settings, connections and health.
 #[derive(Clone, Debug)]
@@ -114,46 +101,20 @@ pub(super) struct Written {
 /// Settings, and the connections that were made under them. A call keeps to the session with which it began.
 #[derive(Debug)]
 pub(super) struct RestSession {
-    http: reqwest::Client,
+    http: HttpConnections,
     pub(super) settings: Settings,
 }
 
 impl RestSession {
     fn new(settings: Settings) -> Result<Self, ClientError> {
-        let mut http = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls::config(
-                settings.api_base_url.scheme() == "https",
-                settings.tls_verify,
-                settings.ca_file.as_deref(),
-            )?)
-            .user_agent(concat!("job_runner_worker/", env!("CARGO_PKG_VERSION")))
-            // Redirects are followed in `get`, which checks the origin and signs the new path: the signature covers it.
-            .redirect(reqwest::redirect::Policy::none())
-            .http1_only()
-            .connect_timeout(settings.api_timeout.min(Duration::from_secs(5)))
-            .read_timeout(settings.api_timeout)
-            .pool_idle_timeout(Duration::from_secs(55))
-            .tcp_nodelay(true);
-        if is_loopback(&settings.api_base_url) {
-            // A proxy cannot reach a server that listens on this machine only.
-            http = http.no_proxy();
-        }
-        Ok(Self { http: http.build()?, settings })
-    }
-
-    /// Returns the longest duration of a call with such a body: twice the time-out, and one second for each 100 kB.
-    fn patience(&self, bytes: usize) -> Duration {
-        self.settings.api_timeout * 2 + Duration::from_secs(bytes as u64 / 100_000)
-    }
-
-    /// Joins a path to the base URL as `urljoin` does, and refuses another origin.
-    fn url(&self, path: &str) -> Result<Url, CallFailure> {
-        let base = &self.settings.api_base_url;
-        let url = base.join(path).map_err(|_| CallFailure::Elsewhere(path.to_owned()))?;
-        if url.origin() != base.origin() {
-            return Err(CallFailure::Elsewhere(path.to_owned()));
-        }
-        Ok(url)
+        let http = HttpConnections::new(&HttpSettings {
+            base_url: &settings.api_base_url,
+            tls_verify: settings.tls_verify,
+            ca_file: settings.ca_file.as_deref(),
+            timeout: settings.api_timeout,
+            user_agent: concat!("job_runner_worker/", env!("CARGO_PKG_VERSION")),
+        })?;
+        Ok(Self { http, settings })
     }
 }
 
@@ -289,7 +250,7 @@ impl RestClient {
     ) -> Result<Option<String>, CallFailure> {
         let said = CallExtras { attempt, from: Some(from) };
         self.health.turn().await;
-        let url = self.line().url(path)?;
+        let url = self.line().http.url(path)?;
         match self.send_up(APPEND, &url, said, text.as_bytes().to_vec()).await {
             Ok(answer) => answer.map(|answer| answer.location),
             Err(_) => Err(CallFailure::Unreachable("there is no WebSocket connection".to_owned())),
@@ -309,7 +270,7 @@ impl RestClient {
         if !self.takes_tells() {
             return Err(no_way());
         }
-        let url = self.line().url(path).map_err(whole)?;
+        let url = self.line().http.url(path).map_err(whole)?;
         let at_once = self.health.turn().await;
         let Ok(answer) = self.call_up(TELL, &url, CallExtras { attempt, from }, body).await else {
             return Err(no_way());
@@ -356,7 +317,7 @@ impl RestClient {
     ) -> Result<Answer, CallFailure> {
         let line = self.line();
         let settings = &line.settings;
-        let url = line.url(path)?;
+        let url = line.http.url(path)?;
         let body = match self.send_up(method.as_str(), &url, said, body).await {
             Ok(answer) => return answer,
             Err(body) => body,
@@ -364,34 +325,31 @@ impl RestClient {
         let signed_path = path_and_query(&url);
         let authorization =
             hmac::authorization(&settings.api_key, &settings.secret, method.as_str(), &signed_path, &body);
-        let whole = line.patience(body.len());
         let mut request = line
             .http
-            .request(method.clone(), url)
+            .request(method.clone(), url, body)
             .header(AUTHORIZATION, authorization)
-            .header(CONTENT_TYPE, "application/json")
-            .timeout(whole)
-            .body(body);
+            .header(CONTENT_TYPE, "application/json");
         if let Some(attempt) = said.attempt {
             request = request.header(ATTEMPT, attempt.0);
         }
         if let Some(instance) = &self.instance {
             request = request.header(instance::HEADER, instance.as_str());
         }
-        let response = request.send().await.map_err(|e| from_transport(&e))?;
+        let response = http::send(request).await?;
         self.look_at_clock(&response);
         let status = response.status();
         let header = |name: &str| Some(response.headers().get(name)?.to_str().ok()?.to_owned());
         let (location, after) = (header(LOCATION.as_str()), header(RETRY_AFTER.as_str()));
         if status.as_u16() == OCCUPIED {
-            return Err(occupied(&read(response).await?));
+            return Err(occupied(&http::read(response, MAX_BODY).await?));
         }
-        refusal(status, after.as_deref())?;
+        http::refusal(status, after.as_deref())?;
         let request = header(action::HEADER);
         let attempt = header(ATTEMPT).and_then(|attempt| attempt.parse().ok()).map(Attempt);
         let body = match (status.is_success(), *method == Method::GET) {
-            (true, true) => read(response).await?,
-            (true, false) => no_page(response).await.map(|()| Vec::new())?,
+            (true, true) => http::read(response, MAX_BODY).await?,
+            (true, false) => http::no_page(response).await.map(|()| Vec::new())?,
             (false, _) => Vec::new(),
         };
         Ok(Answer { status, location, attempt, request, body })
@@ -429,7 +387,7 @@ impl RestClient {
         }
         let attempt = said.attempt.map(|attempt| attempt.0);
         let call = CallHead { call: 0, method: method.to_owned(), path: path_and_query(url), attempt, from: said.from };
-        let patience = self.line().patience(body.len());
+        let patience = self.line().http.patience(body.len());
         match tokio::time::timeout(patience, uplink.call(call, body)).await {
             Ok(answer) => answer,
             Err(_) => Ok(Err(CallFailure::NoAnswer("none came over the WebSocket in time".to_owned()))),
@@ -439,7 +397,7 @@ impl RestClient {
     /// Checks that a path is within the API, which begins with the directory above the run resource.
     pub(super) fn is_of_api(&self, path: &str) -> Result<(), CallFailure> {
         let line = self.line();
-        let (url, runs) = (line.url(path)?, line.url(&line.settings.run_resource)?);
+        let (url, runs) = (line.http.url(path)?, line.http.url(&line.settings.run_resource)?);
         match runs.join("..") {
             Ok(api) if url.path().starts_with(api.path()) => Ok(()),
             _ => Err(CallFailure::Elsewhere(path.to_owned())),
@@ -448,7 +406,7 @@ impl RestClient {
 
     fn same_origin(&self, from: &str, to: &str) -> Result<String, CallFailure> {
         let line = self.line();
-        let target = line.url(from)?.join(to).map_err(|_| CallFailure::Redirected(to.to_owned()))?;
+        let target = line.http.url(from)?.join(to).map_err(|_| CallFailure::Redirected(to.to_owned()))?;
         if target.origin() != line.settings.api_base_url.origin() {
             return Err(CallFailure::Redirected(to.to_owned()));
         }
@@ -507,53 +465,9 @@ impl Answer {
         }
         let status = StatusCode::from_u16(head.status)
             .map_err(|_| CallFailure::Nonsense(format!("the status {}", head.status)))?;
-        refusal(status, None)?;
+        http::refusal(status, None)?;
         let attempt = head.attempt.map(Attempt);
         Ok(Self { status, location: head.location, attempt, request: head.request, body })
-    }
-}
-
-/// Returns the part of a URL that is signed and sent in the request line.
-fn path_and_query(url: &Url) -> String {
-    match url.query() {
-        Some(query) => format!("{}?{query}", url.path()),
-        None => url.path().to_owned(),
-    }
-}
-
-fn from_transport(e: &reqwest::Error) -> CallFailure {
-    // The text of a `reqwest` error leaves out its causes, which name what is wrong.
-    let mut text = e.to_string();
-    let mut cause = std::error::Error::source(e);
-    while let Some(inner) = cause {
-        let inner_text = inner.to_string();
-        if !text.contains(&inner_text) {
-            text = format!("{text}: {inner_text}");
-        }
-        cause = inner.source();
-    }
-    // The words of rustls, which reqwest passes on as text only.
-    if text.contains("invalid peer certificate") {
-        text.push_str(" (ca_file names more authorities to trust)");
-    }
-    // Both come before anything is sent, so the call was certainly not carried out.
-    if e.is_connect() || e.is_builder() { CallFailure::Unreachable(text) } else { CallFailure::NoAnswer(text) }
-}
-
-/// Classifies a status; success and redirection are no failure.
-fn refusal(status: StatusCode, after: Option<&str>) -> Result<(), CallFailure> {
-    match status.as_u16() {
-        200..=399 => Ok(()),
-        401 | 403 => Err(CallFailure::Unauthorised(status.as_u16())),
-        404 | 410 => Err(CallFailure::NotFound),
-        409 => Err(CallFailure::Conflict),
-        413 => Err(CallFailure::TooLarge),
-        // 408 and 425 ask for the same request once more, as 429 and 5xx do.
-        status @ (408 | 425 | 429 | 500..) => Err(CallFailure::Server {
-            status,
-            retry_after: after.and_then(|value| retry_after(value, chrono::Utc::now())),
-        }),
-        status => Err(CallFailure::Rejected(status)),
     }
 }
 
@@ -562,30 +476,4 @@ fn occupied(body: &[u8]) -> CallFailure {
     let said = serde_json::from_slice::<serde_json::Value>(body).ok();
     let said = said.as_ref().and_then(|said| said["error"].as_str()).unwrap_or("another instance of it is alive");
     CallFailure::Occupied(said.chars().filter(|c| !c.is_control()).take(MAX_REASON).collect())
-}
-
-/// Checks that the answer to a write is empty or JSON. A web page comes from a captive portal or a proxy in between,
-/// and the write was not carried out.
-async fn no_page(mut response: Response) -> Result<(), CallFailure> {
-    while let Some(chunk) = response.chunk().await.map_err(|e| from_transport(&e))? {
-        match chunk.trim_ascii_start().first() {
-            None => {}
-            // One byte decides: JSON never begins with it, and a web page always does.
-            Some(b'<') => return Err(CallFailure::Nonsense("a web page".to_owned())),
-            Some(_) => return Ok(()),
-        }
-    }
-    Ok(())
-}
-
-/// Reads a body of at most [`MAX_BODY`] bytes.
-async fn read(mut response: Response) -> Result<Vec<u8>, CallFailure> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|e| from_transport(&e))? {
-        if body.len() + chunk.len() > MAX_BODY {
-            return Err(CallFailure::TooLarge);
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
 }

@@ -11,12 +11,12 @@ use serde_json::Value;
 
 use super::briefs::{Brief, Briefs};
 use super::client::{RefusedTell, RestClient, Written};
-use super::failure::CallFailure;
 use super::job_view::JobView;
 use super::trace::Trace;
 use crate::run::claim::RunSight;
 use crate::run::lack::Lack;
 use crate::run::{Attempt, KillId, Outcome, RequestId, RunId, WorkerRequest, WorkerState};
+use crate::upstream::failure::CallFailure;
 use crate::wire::resources::{
     JobResource, KillRequestPatch, KillRequestResource, LogPatch, NewLog, ResourcePage, RunPatch, RunResource,
     WorkerPatch, WorkerResource, WorkerTells, run_id_of,
