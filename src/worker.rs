@@ -23,7 +23,7 @@ use crate::source::broadcast::Broadcast;
 use crate::source::leftover::LeftoverSource;
 use crate::source::websocket::{OrderSource, WebSocket};
 use crate::upstream::job_runner::{self, RestClient, instance_of};
-use crate::upstream::{ClientError, TlsError, tls_config};
+use crate::upstream::{ClientError, TlsError, Upstream, tls_config};
 use crate::{execution, report, source};
 
 /// Longest silence of the server after which a worker that leaves still waits for an answer.
@@ -82,7 +82,7 @@ pub enum WorkerError {
 
 /// Running worker, with the handles of all its parts.
 pub struct RunningWorker {
-    client: RestClient,
+    upstream: Upstream,
     intake: Intake,
     reporter: Reporter,
     execution: Execution,
@@ -162,6 +162,7 @@ impl RunningWorker {
         let (outbox, found) = Outbox::open(place).await?;
         let (instance, origin) = instance_of(&state).map_err(|e| WorkerError::State(state.clone(), e))?;
         let client = RestClient::of_instance(settings.rest, instance)?;
+        let upstream = Upstream::JobRunner(client.clone());
         let (events, publisher) = EventPublisher::start(settings.report.ws_server())?;
         let execution = Execution::new(settings.execution, &state, shim, slots)
             .map_err(|e| WorkerError::State(state.clone(), e))?;
@@ -169,7 +170,7 @@ impl RunningWorker {
         let reporter = Reporter::new(client.clone(), outbox, events, logs, settings.report, found.dead_letters);
         let (remembered_file, restarts) = (RememberedStateFile::of(&state), settings.restarts);
         let intake = Intake::open(
-            client.clone(),
+            upstream.clone(),
             reporter.clone(),
             execution.clone(),
             settings.intake,
@@ -181,7 +182,7 @@ impl RunningWorker {
             intake: intake.clone(),
             reporter: reporter.clone(),
             execution: execution.clone(),
-            client: client.clone(),
+            upstream: upstream.clone(),
             policy,
             origin,
         };
@@ -189,10 +190,10 @@ impl RunningWorker {
         leftovers.take_up(found.runs, found.kills).await;
         let stop = CancellationToken::new();
         tokio::spawn(stop.clone().run_until_cancelled_owned(leftovers.account_for_unknown()));
-        let websocket = WebSocket::start(websocket, client.clone(), intake.clone(), stop.clone());
+        let websocket = WebSocket::start(websocket, client, intake.clone(), stop.clone());
         let broadcast = Broadcast::start(settings.source, &key, intake.clone())?;
         let begun = Instant::now();
-        Ok(Self { client, intake, reporter, execution, broadcast, websocket, stop, publisher, begun })
+        Ok(Self { upstream, intake, reporter, execution, broadcast, websocket, stop, publisher, begun })
     }
 
     /// Applies other settings from now on. API key, server and state directory must be the same.
@@ -202,7 +203,8 @@ impl RunningWorker {
     pub async fn reconfigure(&self, settings: Settings) -> Result<(), WorkerError> {
         // Steps that can fail come first, so that a refusal changes nothing.
         let websocket = websocket(&settings)?;
-        self.client.reconfigure(settings.rest)?;
+        let Upstream::JobRunner(client) = &self.upstream;
+        client.reconfigure(settings.rest)?;
         self.websocket.reconfigure(websocket);
         self.broadcast.reconfigure(settings.source);
         self.execution.reconfigure(settings.execution, settings.intake.concurrent_jobs as usize);
@@ -222,7 +224,7 @@ impl RunningWorker {
                 // counts from the end of the last script.
                 idle = Instant::now();
             }
-            let silent = self.client.health().since_answer().map_or(idle.elapsed(), |s| s.min(idle.elapsed()));
+            let silent = self.upstream.health().since_answer().map_or(idle.elapsed(), |s| s.min(idle.elapsed()));
             let patience = LAST_ATTEMPT.saturating_sub(silent);
             if patience.is_zero() || tokio::time::timeout(patience, self.intake.drained()).await.is_ok() {
                 return;
@@ -291,11 +293,11 @@ impl RunningWorker {
 
     /// Returns a snapshot of the worker.
     pub async fn status(&self) -> WorkerStatus {
-        let health = self.client.health();
+        let health = self.upstream.health();
         WorkerStatus {
             version: env!("CARGO_PKG_VERSION"),
             pid: std::process::id(),
-            api_key: self.client.api_key().to_string(),
+            api_key: self.upstream.worker().to_owned(),
             uptime_seconds: self.begun.elapsed().as_secs(),
             server: health.verdict().name(),
             seconds_since_ping: health.since_ping().map(|since| since.as_secs()),

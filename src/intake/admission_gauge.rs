@@ -13,6 +13,7 @@ use super::launch_shortage::ShortageChanges;
 use crate::execution::{self, DiskRoom, FreeResources};
 use crate::run::RunId;
 use crate::run::lack::{self, Lack};
+use crate::upstream::Upstream;
 
 /// Interval of rechecks while claims are held: a disk does not tell when it has space again.
 const RECHECK: Duration = Duration::from_secs(3);
@@ -90,7 +91,9 @@ impl IntakeFacts for AdmissionGauge {
     }
 
     fn is_announced_by_server(&self, run: RunId) -> bool {
-        self.context.client.is_announced(run)
+        match &self.context.upstream {
+            Upstream::JobRunner(client) => client.is_announced(run),
+        }
     }
 
     fn measure_admission(&mut self, bounds: Bounds) {

@@ -17,6 +17,7 @@ use super::{Context, kill};
 use crate::report::RememberedStateFile;
 use crate::run::chain_of;
 use crate::run::worker_lifecycle::Lifecycle;
+use crate::upstream::Upstream;
 
 /// Long-running half of the intake, behind its handle.
 pub(super) struct CoordinatorTask {
@@ -128,7 +129,8 @@ impl CoordinatorTask {
     }
 
     fn request_open_work(&self) {
-        let (client, inbox) = (self.context.client.clone(), self.inbox.clone());
+        let Upstream::JobRunner(client) = self.context.upstream.clone();
+        let inbox = self.inbox.clone();
         tokio::spawn(async move {
             // A failure is not retried here: as long as announcements are false, the list is requested again.
             if let Ok(open) = client.open().await

@@ -12,7 +12,7 @@ use super::run_handle::RunHandle;
 use crate::report::{KillEntry, KillPhase};
 use crate::run::claim::RunSight;
 use crate::run::{Cause, Event, KillId, RunId, chain_of};
-use crate::upstream::{Backoff, CallFailure};
+use crate::upstream::{Backoff, CallFailure, Upstream};
 
 /// Number of failed lookups after which an announced request is dropped; the server announces it again.
 const MAX_LOOKUPS: u32 = 8;
@@ -130,7 +130,8 @@ async fn try_look_up(
     kill: KillId,
     resumed: bool,
 ) -> Result<Request, CallFailure> {
-    let request = context.client.kill_request(kill).await?;
+    let Upstream::JobRunner(client) = &context.upstream;
+    let request = client.kill_request(kill).await?;
     if request.executed || (request.taken && !resumed) {
         return Ok(Request::NotOurs("it has been taken already"));
     }
@@ -141,7 +142,7 @@ async fn try_look_up(
     if let Some(handle) = find(inbox, run, FindScope::Claimed).await {
         return Ok(Request::Ours(run, handle));
     }
-    let found = context.client.look(run).await?;
+    let found = client.look(run).await?;
     // The server says that the run is ours, so it is under way here even if it was only just taken up.
     if found.seen == RunSight::Ours
         && let Some(handle) = find(inbox, run, FindScope::UnderWay).await
@@ -165,11 +166,12 @@ async fn find(inbox: &mpsc::WeakSender<IntakeMessage>, run: RunId, scope: FindSc
 }
 
 async fn acknowledge(context: &Context, entry: &mut KillEntry) {
+    let Upstream::JobRunner(client) = &context.upstream;
     match entry.phase {
         KillPhase::Dead => return,
         // The last process recorded the acknowledgement and may have died before it was sent. The server announces the
         // kill until it arrives.
-        KillPhase::Taken if context.client.kill_request(entry.kill).await.is_ok_and(|request| request.taken) => return,
+        KillPhase::Taken if client.kill_request(entry.kill).await.is_ok_and(|request| request.taken) => return,
         KillPhase::Taken => {}
         KillPhase::Received => {
             entry.phase = KillPhase::Taken;
@@ -193,12 +195,13 @@ async fn report_executed(context: &Context, entry: &mut KillEntry) {
 
 /// Reports the phase of the kill to the server, retrying as long as it takes. Returns whether the server accepted it.
 async fn report_phase(context: &Context, entry: &KillEntry) -> bool {
+    let Upstream::JobRunner(client) = &context.upstream;
     let kill = entry.kill;
     let mut backoff = Backoff::default();
     loop {
         let reported = match entry.phase {
-            KillPhase::Received | KillPhase::Taken => context.client.tell_kill_taken(kill).await,
-            KillPhase::Dead => context.client.tell_kill_executed(kill).await,
+            KillPhase::Received | KillPhase::Taken => client.tell_kill_taken(kill).await,
+            KillPhase::Dead => client.tell_kill_executed(kill).await,
         };
         match reported {
             Ok(()) => return true,
@@ -206,9 +209,7 @@ async fn report_phase(context: &Context, entry: &KillEntry) -> bool {
                 tokio::time::sleep(backoff.next(failure.retry_after())).await;
             }
             // Unless our own key is refused, or a proxy answers in place of an absent API.
-            Err(CallFailure::Unauthorised(_) | CallFailure::NotFound)
-                if context.client.credentials().await.is_err() =>
-            {
+            Err(CallFailure::Unauthorised(_) | CallFailure::NotFound) if client.credentials().await.is_err() => {
                 tokio::time::sleep(Backoff::LAST).await;
             }
             Err(failure) => {

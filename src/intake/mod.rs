@@ -31,7 +31,7 @@ use crate::execution::Execution;
 use crate::report::{KillEntry, OutboxEntry, RememberedStateFile, Reporter};
 use crate::run::worker_lifecycle::{Claims, Lifecycle};
 use crate::run::{Cause, IncompleteRuns, Order, RunId};
-use crate::upstream::job_runner::RestClient;
+use crate::upstream::Upstream;
 use coordinator_task::CoordinatorTask;
 use launch_shortage::LaunchShortage;
 pub use log_limit::LogLimit;
@@ -94,7 +94,7 @@ pub enum SleepState {
 
 /// Handles and limits that the tasks of runs and kills share.
 pub(crate) struct Context {
-    pub(crate) client: RestClient,
+    pub(crate) upstream: Upstream,
     pub(crate) reporter: Reporter,
     pub(crate) execution: Execution,
     pub(crate) settings: watch::Sender<Settings>,
@@ -155,7 +155,7 @@ impl Intake {
     /// Starts the coordinator and the status reporter and returns the handle to them.
     #[must_use]
     pub fn open(
-        client: RestClient,
+        upstream: Upstream,
         reporter: Reporter,
         execution: Execution,
         settings: Settings,
@@ -170,7 +170,7 @@ impl Intake {
         // The last process may have been asleep when it ended, and the worker stays asleep across a restart.
         let lifecycle = Lifecycle::new(remembered_file.read());
         let context = Arc::new(Context {
-            client,
+            upstream,
             reporter,
             execution,
             settings: watch::Sender::new(settings),

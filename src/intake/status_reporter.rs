@@ -16,8 +16,8 @@ use super::Context;
 use super::message::IntakeMessage;
 use super::published_state::{PublishedState, ReportedState};
 use crate::run::{WorkerState, chain_of};
-use crate::upstream::Backoff;
 use crate::upstream::job_runner::StatusReport;
+use crate::upstream::{Backoff, Upstream};
 
 /// Tries to answer a ping; the next ping comes in minutes.
 const PING_TRIES: u32 = 6;
@@ -107,9 +107,10 @@ impl StatusReporter {
     async fn report(&mut self, occasion: ReportOccasion) -> Option<ReportedState> {
         let mut backoff = Backoff::default();
         let is_ping = occasion == ReportOccasion::Ping;
+        let Upstream::JobRunner(client) = self.context.upstream.clone();
         loop {
             let state = self.state.borrow_and_update().clone();
-            match self.context.client.tell(&self.facts(&state), is_ping).await {
+            match client.tell(&self.facts(&state), is_ping).await {
                 Ok(command) => {
                     if let Some(command) = command
                         && let Some(inbox) = self.inbox.upgrade()
@@ -124,7 +125,7 @@ impl StatusReporter {
                 Err(failure) => {
                     tracing::warn!(
                         target: "job_runner_worker.enqueuer",
-                        worker = %self.context.client.api_key(),
+                        worker = %client.api_key(),
                         is_ping,
                         error = %chain_of(&failure),
                         "status report failed"

@@ -16,7 +16,7 @@ use crate::report::{KillEntry, LogSource, OutboxEntry, Reporter, StoredEnd};
 use crate::run::claim::RunSight;
 use crate::run::{Attempt, IncompleteRuns, Order, Outcome, RunId, chain_of};
 use crate::upstream::job_runner::{Incomplete, InstanceOrigin, RestClient, SeenRunState};
-use crate::upstream::{Backoff, CallFailure};
+use crate::upstream::{Backoff, CallFailure, Upstream};
 use survivor::{OutboxNote, Recorded, Survivor};
 
 /// Longest time that a start waits for leftovers to be taken up. The rest continues in the background: a record that
@@ -34,8 +34,8 @@ pub struct LeftoverSource {
     pub reporter: Reporter,
     /// Execution that finds what is left of the runs.
     pub execution: Execution,
-    /// Client that asks the server about its incomplete runs.
-    pub client: RestClient,
+    /// Server that is asked about its incomplete runs.
+    pub upstream: Upstream,
     /// Treatment of runs that only the server knows of.
     pub policy: IncompleteRuns,
     /// Origin of the instance id: only an earlier start of this state directory can have begun runs.
@@ -204,10 +204,11 @@ impl LeftoverSource {
     /// Resets, as the original does, the runs that the server takes for incomplete runs of this worker and of which
     /// this worker knows nothing. Done once, after the start; the lists are tried until the server answers.
     async fn reset_unknown(self) {
+        let Upstream::JobRunner(client) = &self.upstream;
         for state in [SeenRunState::InQueue, SeenRunState::Started] {
-            for listed in self.incomplete(state).await {
+            for listed in incomplete(client, state).await {
                 let mut backoff = Backoff::default();
-                while let Err(failure) = self.reset(&listed).await {
+                while let Err(failure) = self.reset(client, &listed).await {
                     tracing::warn!(
                         target: "job_runner_worker.cleanup",
                         run = %listed.run,
@@ -223,38 +224,13 @@ impl LeftoverSource {
         }
     }
 
-    async fn incomplete(&self, state: SeenRunState) -> Vec<Incomplete> {
-        let mut backoff = Backoff::default();
-        loop {
-            match self.client.incomplete(state).await {
-                Ok(runs) => return runs,
-                Err(failure) => {
-                    if matches!(failure, CallFailure::Unauthorised(_)) {
-                        self.client.health().credentials(false);
-                    }
-                    let pause = backoff.next(failure.retry_after());
-                    // The client logs that once a minute for all calls.
-                    if !matches!(failure, CallFailure::Occupied(_)) {
-                        tracing::warn!(
-                            target: "job_runner_worker.cleanup",
-                            wait_s = pause.as_secs_f64(),
-                            error = %chain_of(&failure),
-                            "incomplete runs cannot be read; retrying"
-                        );
-                    }
-                    tokio::time::sleep(pause).await;
-                }
-            }
-        }
-    }
-
-    async fn reset(&self, listed: &Incomplete) -> Result<(), CallFailure> {
+    async fn reset(&self, client: &RestClient, listed: &Incomplete) -> Result<(), CallFailure> {
         let run = listed.run;
         // Checked before and after the read: an order may have brought the run in meanwhile.
         if self.intake.is_known(run).await {
             return Ok(());
         }
-        let fresh = self.client.look(run).await?;
+        let fresh = client.look(run).await?;
         // A claim that changed since the list was read is a new one, which an order made meanwhile.
         let same = fresh.claimed_at == listed.claimed_at;
         if fresh.seen != RunSight::Ours || !same || self.intake.is_known(run).await {
@@ -262,19 +238,19 @@ impl LeftoverSource {
         }
         match self.origin {
             InstanceOrigin::Kept => {
-                tracing::warn!(target: "job_runner_worker.cleanup", %run, worker = %self.client.api_key(), "run was left incomplete");
+                tracing::warn!(target: "job_runner_worker.cleanup", %run, worker = %client.api_key(), "run was left incomplete");
             }
             InstanceOrigin::Made => tracing::warn!(
                 target: "job_runner_worker.cleanup",
                 %run,
-                worker = %self.client.api_key(),
+                worker = %client.api_key(),
                 "run was left incomplete, and this state directory is new; if another worker uses this api_key, the run \
                  is taken from it"
             ),
         }
         match self.policy {
             IncompleteRuns::Reset => {
-                self.client.reset(run).await?;
+                client.reset(run).await?;
                 if self.intake.offer(Order::Enqueue(run)) == OrderReceipt::Full {
                     tracing::info!(target: "job_runner_worker.cleanup", %run, "run will be announced again");
                 }
@@ -294,5 +270,31 @@ impl LeftoverSource {
             }
         }
         Ok(())
+    }
+}
+
+/// Lists the runs that the server takes for incomplete runs of this worker, retrying until it answers.
+async fn incomplete(client: &RestClient, state: SeenRunState) -> Vec<Incomplete> {
+    let mut backoff = Backoff::default();
+    loop {
+        match client.incomplete(state).await {
+            Ok(runs) => return runs,
+            Err(failure) => {
+                if matches!(failure, CallFailure::Unauthorised(_)) {
+                    client.health().credentials(false);
+                }
+                let pause = backoff.next(failure.retry_after());
+                // The client logs that once a minute for all calls.
+                if !matches!(failure, CallFailure::Occupied(_)) {
+                    tracing::warn!(
+                        target: "job_runner_worker.cleanup",
+                        wait_s = pause.as_secs_f64(),
+                        error = %chain_of(&failure),
+                        "incomplete runs cannot be read; retrying"
+                    );
+                }
+                tokio::time::sleep(pause).await;
+            }
+        }
     }
 }

@@ -19,3 +19,33 @@ pub use http::ClientError;
 pub use loopback::is_loopback;
 pub use state_file::replace_file;
 pub use tls::{TlsError, config as tls_config};
+
+use job_runner::RestClient;
+
+/// Service that gives this worker its runs, as the client that speaks its protocol. A worker has one for its whole life.
+///
+/// The set of services is closed: where they differ, a `match` tells what is done for each of them. Cheap to clone; clones
+/// share connections and health.
+#[derive(Clone, Debug)]
+pub enum Upstream {
+    /// Job-Runner server.
+    JobRunner(RestClient),
+}
+
+impl Upstream {
+    /// Returns the health of the service.
+    #[must_use]
+    pub fn health(&self) -> &Health {
+        match self {
+            Self::JobRunner(client) => client.health(),
+        }
+    }
+
+    /// Returns the name by which the service knows this worker.
+    #[must_use]
+    pub fn worker(&self) -> &str {
+        match self {
+            Self::JobRunner(client) => client.api_key().as_str(),
+        }
+    }
+}

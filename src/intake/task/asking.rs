@@ -14,7 +14,7 @@ use crate::run::script::Script;
 use crate::run::worker_lifecycle::Claims;
 use crate::run::{Attempt, Outcome, chain_of};
 use crate::upstream::job_runner::JobView;
-use crate::upstream::{Backoff, CallFailure};
+use crate::upstream::{Backoff, CallFailure, Upstream};
 
 /// Age of a read from which an accepted claim must be confirmed by another read: another worker may have claimed the run in between.
 const FRESH: Duration = Duration::from_secs(1);
@@ -65,9 +65,10 @@ impl RunTask {
     }
 
     pub(super) async fn try_read_run(&mut self, phase: ClaimPhase) -> Result<RunSight, CallFailure> {
+        let Upstream::JobRunner(client) = self.context.upstream.clone();
         self.read_at = Instant::now();
         let announced = match phase {
-            ClaimPhase::Hinted => self.context.client.announced(self.run).await?,
+            ClaimPhase::Hinted => client.announced(self.run).await?,
             ClaimPhase::Claiming | ClaimPhase::Claimed | ClaimPhase::Dropped => None,
         };
         let view = match announced {
@@ -75,7 +76,7 @@ impl RunTask {
                 self.job = job;
                 view
             }
-            None => self.context.client.look(self.run).await?,
+            None => client.look(self.run).await?,
         };
         let seen = view.seen;
         if seen == RunSight::Ours {
@@ -136,7 +137,8 @@ impl RunTask {
             self.entry = Some(entry);
         }
         crash_point!(ClaimNext);
-        match self.context.client.claim(self.run, self.claim_begun).await {
+        let Upstream::JobRunner(client) = self.context.upstream.clone();
+        match client.claim(self.run, self.claim_begun).await {
             Ok(attempt) => {
                 self.claimed = attempt;
                 crash_point!(ClaimSent);
@@ -168,13 +170,14 @@ impl RunTask {
 
     /// Checks the worker's own credentials after a refusal. Otherwise returns the time to wait.
     pub(super) async fn credentials(&self) -> Result<(), Duration> {
-        match self.context.client.credentials().await {
+        let Upstream::JobRunner(client) = &self.context.upstream;
+        match client.credentials().await {
             Ok(()) => Ok(()),
             Err(failure @ CallFailure::Unauthorised(_)) => {
                 tracing::error!(
                     target: "job_runner_worker.models",
                     run = %self.run,
-                    worker = %self.context.client.api_key(),
+                    worker = %client.api_key(),
                     wait_s = KEY_REFUSED_PAUSE.as_secs(),
                     error = %chain_of(&failure),
                     "server refuses api_key and secret; retrying"
@@ -197,19 +200,20 @@ impl RunTask {
     fn request_job(&mut self) {
         let Some(path) = self.view.as_ref().and_then(|view| view.job.clone()) else { return };
         if self.job.is_none() {
-            let client = self.context.client.clone();
+            let Upstream::JobRunner(client) = self.context.upstream.clone();
             self.job_request = Some(AbortOnDropHandle::new(tokio::spawn(async move { client.job(&path).await })));
         }
     }
 
     /// Returns the answer to that request, or asks now if there was none.
     async fn requested_job(&mut self, path: &str) -> Result<JobView, CallFailure> {
+        let Upstream::JobRunner(client) = &self.context.upstream;
         match self.job_request.take() {
             Some(request) => match request.await {
                 Ok(answer) => answer,
-                Err(_) => self.context.client.job(path).await,
+                Err(_) => client.job(path).await,
             },
-            None => self.context.client.job(path).await,
+            None => client.job(path).await,
         }
     }
 
