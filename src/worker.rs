@@ -21,6 +21,7 @@ use crate::run::worker_lifecycle::Leave;
 use crate::run::{ApiKey, Cause};
 use crate::source::broadcast::Broadcast;
 use crate::source::leftover::LeftoverSource;
+use crate::source::status_reporter::StatusReporter;
 use crate::source::websocket::{OrderSource, WebSocket};
 use crate::upstream::job_runner::{self, RestClient, instance_of};
 use crate::upstream::{ClientError, TlsError, Upstream, tls_config};
@@ -88,6 +89,7 @@ pub struct RunningWorker {
     execution: Execution,
     broadcast: Broadcast,
     websocket: WebSocket,
+    status_reporter: StatusReporter,
     stop: CancellationToken,
     publisher: JoinHandle<()>,
     begun: Instant,
@@ -168,16 +170,12 @@ impl RunningWorker {
             .map_err(|e| WorkerError::State(state.clone(), e))?;
         let logs = Arc::new(execution.logs().clone());
         let reporter = Reporter::new(client.clone(), outbox, events, logs, settings.report, found.dead_letters);
-        let (remembered_file, restarts) = (RememberedStateFile::of(&state), settings.restarts);
-        let intake = Intake::open(
-            upstream.clone(),
-            reporter.clone(),
-            execution.clone(),
-            settings.intake,
-            remembered_file,
-            restarts,
-        );
+        let remembered_file = RememberedStateFile::of(&state);
+        let intake =
+            Intake::open(upstream.clone(), reporter.clone(), execution.clone(), settings.intake, remembered_file);
 
+        let status_reporter =
+            StatusReporter::start(client.clone(), intake.clone(), reporter.clone(), settings.restarts);
         let leftovers = LeftoverSource {
             intake: intake.clone(),
             reporter: reporter.clone(),
@@ -193,7 +191,18 @@ impl RunningWorker {
         let websocket = WebSocket::start(websocket, client, intake.clone(), stop.clone());
         let broadcast = Broadcast::start(settings.source, &key, intake.clone())?;
         let begun = Instant::now();
-        Ok(Self { upstream, intake, reporter, execution, broadcast, websocket, stop, publisher, begun })
+        Ok(Self {
+            upstream,
+            intake,
+            reporter,
+            execution,
+            broadcast,
+            websocket,
+            status_reporter,
+            stop,
+            publisher,
+            begun,
+        })
     }
 
     /// Applies other settings from now on. API key, server and state directory must be the same.
@@ -267,7 +276,8 @@ impl RunningWorker {
     pub async fn leave(self) {
         self.stop.cancel();
         self.reporter.flush(LAST_ATTEMPT).await;
-        self.intake.report_departure(DEPARTURE_TIMEOUT).await;
+        self.intake.has_left().await;
+        let _ = tokio::time::timeout(DEPARTURE_TIMEOUT, self.status_reporter.departure_reported()).await;
         self.part().await;
     }
 

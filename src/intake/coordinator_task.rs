@@ -11,7 +11,7 @@ use super::admission_gauge::AdmissionGauge;
 use super::coordinator::{Coordinator, Effect, Input};
 use super::message::IntakeMessage;
 use super::published_state::PublishedState;
-use super::status_reporter::StatusTrigger;
+use super::status_requests::StatusRequests;
 use super::task::RunTask;
 use super::{Context, kill};
 use crate::report::RememberedStateFile;
@@ -27,7 +27,7 @@ pub(super) struct CoordinatorTask {
     coordinator: Coordinator<AdmissionGauge>,
     remembered_file: RememberedStateFile,
     state: watch::Sender<PublishedState>,
-    status_trigger: Arc<StatusTrigger>,
+    status_requests: Arc<StatusRequests>,
     drained: CancellationToken,
 }
 
@@ -37,12 +37,12 @@ impl CoordinatorTask {
         inbox: mpsc::WeakSender<IntakeMessage>,
         lifecycle: Lifecycle,
         remembered_file: RememberedStateFile,
-        status_trigger: Arc<StatusTrigger>,
+        status_requests: Arc<StatusRequests>,
         drained: CancellationToken,
     ) -> Self {
         let coordinator = Coordinator::new(AdmissionGauge::new(Arc::clone(&context)), context.settings(), lifecycle);
         let state = watch::Sender::new(coordinator.published().clone());
-        Self { context, inbox, coordinator, remembered_file, state, status_trigger, drained }
+        Self { context, inbox, coordinator, remembered_file, state, status_requests, drained }
     }
 
     /// Subscribes to the worker's state.
@@ -111,8 +111,8 @@ impl CoordinatorTask {
             Effect::PublishState(state) => {
                 self.state.send_replace(state);
             }
-            Effect::AnswerPing => self.status_trigger.ping.notify_one(),
-            Effect::FetchCommand => self.status_trigger.command.notify_one(),
+            Effect::AnswerPing => self.status_requests.ping(),
+            Effect::FetchCommand => self.status_requests.call(),
             Effect::Drained => self.drained.cancel(),
         }
     }

@@ -17,11 +17,11 @@ mod message;
 mod published_state;
 mod run_handle;
 mod slots;
-mod status_reporter;
+mod status_requests;
 mod task;
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde::Serialize;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
@@ -30,14 +30,14 @@ use tokio_util::sync::CancellationToken;
 use crate::execution::Execution;
 use crate::report::{KillEntry, OutboxEntry, RememberedStateFile, Reporter};
 use crate::run::worker_lifecycle::{Claims, Lifecycle};
-use crate::run::{Cause, IncompleteRuns, Order, RunId};
+use crate::run::{Cause, IncompleteRuns, Order, RunId, WorkerRequest};
 use crate::upstream::Upstream;
 use coordinator_task::CoordinatorTask;
 use launch_shortage::LaunchShortage;
 pub use log_limit::LogLimit;
 use message::IntakeMessage;
 pub use published_state::PublishedState;
-use status_reporter::{StatusReporter, StatusTrigger};
+pub use status_requests::StatusRequests;
 
 /// Settings of the intake, from the worker's configuration.
 #[derive(Clone, Copy, Debug)]
@@ -79,8 +79,7 @@ pub struct Intake {
     drained: CancellationToken,
     executing: watch::Receiver<usize>,
     state: watch::Receiver<PublishedState>,
-    /// Cancelled once the server was told that the worker has left.
-    departure_reported: CancellationToken,
+    status_requests: Arc<StatusRequests>,
 }
 
 /// Choice of a local user whether the worker takes new runs.
@@ -100,8 +99,6 @@ pub(crate) struct Context {
     pub(crate) settings: watch::Sender<Settings>,
     /// Permission to claim runs, as the coordinator published it.
     pub(crate) claims: watch::Sender<Claims>,
-    /// Whether the worker has an exit code upon which it is started again.
-    pub(crate) restarts: bool,
     /// Permits to look up and claim a run.
     pub(crate) claiming: Arc<Semaphore>,
     /// Number of scripts that are running.
@@ -152,7 +149,7 @@ pub struct IntakeStatus {
 }
 
 impl Intake {
-    /// Starts the coordinator and the status reporter and returns the handle to them.
+    /// Starts the coordinator and returns the handle to it.
     #[must_use]
     pub fn open(
         upstream: Upstream,
@@ -160,7 +157,6 @@ impl Intake {
         execution: Execution,
         settings: Settings,
         remembered_file: RememberedStateFile,
-        restarts: bool,
     ) -> Self {
         let (inbox, messages) = mpsc::channel(INBOX);
         let drained = CancellationToken::new();
@@ -175,32 +171,23 @@ impl Intake {
             execution,
             settings: watch::Sender::new(settings),
             claims: watch::Sender::new(lifecycle.claims()),
-            restarts,
             claiming: Arc::new(Semaphore::new(CLAIMING)),
             executing,
             shortage: LaunchShortage::default(),
             unfollowed: Mutex::new(LogLimit::new(UNFOLLOWED_LINES)),
         });
-        let (trigger, departure_reported) = (Arc::new(StatusTrigger::default()), CancellationToken::new());
+        let status_requests = Arc::new(StatusRequests::default());
         let coordinator = CoordinatorTask::new(
-            Arc::clone(&context),
+            context,
             inbox.downgrade(),
             lifecycle,
             remembered_file,
-            Arc::clone(&trigger),
+            Arc::clone(&status_requests),
             drained.clone(),
         );
         let state = coordinator.state();
-        let reporter = StatusReporter {
-            context,
-            inbox: inbox.downgrade(),
-            trigger,
-            state: state.clone(),
-            departure_reported: departure_reported.clone(),
-        };
         tokio::spawn(coordinator.run(messages));
-        tokio::spawn(reporter.run());
-        Self { inbox, drained, executing: watched, state, departure_reported }
+        Self { inbox, drained, executing: watched, state, status_requests }
     }
 
     /// Passes an order to the coordinator without waiting.
@@ -249,10 +236,20 @@ impl Intake {
         self.state.clone()
     }
 
-    /// Reports to the server that the worker has left, waiting at most `bound`.
-    pub async fn report_departure(&self, bound: Duration) {
+    /// Returns the server's requests for a status report, for the one task that reports.
+    #[must_use]
+    pub fn status_requests(&self) -> Arc<StatusRequests> {
+        Arc::clone(&self.status_requests)
+    }
+
+    /// Follows a command of the server; a command that was followed before changes nothing.
+    pub async fn follow_command(&self, command: WorkerRequest) {
+        self.send(IntakeMessage::Commanded(command)).await;
+    }
+
+    /// Publishes that the worker has left, as far as runs are concerned.
+    pub async fn has_left(&self) {
         self.send(IntakeMessage::HasLeft).await;
-        let _ = tokio::time::timeout(bound, self.departure_reported.cancelled()).await;
     }
 
     /// Takes no new runs from now on. Kills and pings are still served.

@@ -2,7 +2,7 @@
 
 use super::Settings;
 use super::slots::Slots;
-use crate::run::lack::{self, Lack};
+use crate::run::lack::Lack;
 use crate::run::worker_lifecycle::{Leave, Lifecycle};
 use crate::run::{RequestId, WorkerState};
 
@@ -25,16 +25,6 @@ pub struct PublishedState {
     pub exit: Option<Leave>,
 }
 
-/// Part of the state whose change is reported to the server at once.
-#[derive(Clone, Debug)]
-pub(super) struct ReportedState {
-    pub(super) state: WorkerState,
-    held: Vec<Lack>,
-    concurrent_jobs: u32,
-    follows: Option<RequestId>,
-    done: Option<RequestId>,
-}
-
 impl PublishedState {
     pub(super) fn of(lifecycle: &Lifecycle, held: &[Lack], settings: &Settings, slots: &Slots) -> Self {
         Self {
@@ -46,19 +36,5 @@ impl PublishedState {
             done: lifecycle.remembered().done,
             exit: lifecycle.exit(),
         }
-    }
-
-    pub(super) fn reported(&self) -> ReportedState {
-        let Self { state, concurrent_jobs, follows, done, .. } = *self;
-        ReportedState { state, held: self.held.clone(), concurrent_jobs, follows, done }
-    }
-}
-
-/// The amounts of short resources change all the time, so they do not make a difference; they are reported with the
-/// next change.
-impl PartialEq for ReportedState {
-    fn eq(&self, other: &Self) -> bool {
-        let rest = |one: &Self| (one.state, one.concurrent_jobs, one.follows, one.done);
-        rest(self) == rest(other) && lack::are_alike(&self.held, &other.held)
     }
 }

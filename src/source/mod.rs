@@ -1,9 +1,11 @@
 //! Sources of orders: broadcast, WebSocket, and what the last process left behind. A source offers each order to the
-//! intake and does not wait for what becomes of it.
+//! intake and does not wait for what becomes of it. The server's commands to the worker as a whole come in the answers to
+//! status reports.
 
 pub mod broadcast;
 mod connection;
 pub mod leftover;
+pub mod status_reporter;
 mod uplink;
 pub mod websocket;
 

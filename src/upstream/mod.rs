@@ -28,7 +28,7 @@ use job_runner::RestClient;
 /// share connections and health.
 #[derive(Clone, Debug)]
 pub enum Upstream {
-    /// Job-Runner server.
+    /// Server of Job-Runner, with its REST API and its WebSocket.
     JobRunner(RestClient),
 }
 
