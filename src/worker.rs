@@ -16,7 +16,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::execution::{Execution, ShimProgram};
 use crate::intake::{self, Intake, SleepState};
-use crate::report::{DeadLetter, EventPublisher, Outbox, OutboxError, OutboxLocation, RememberedStateFile, Reporter};
+use crate::report::{
+    DeadLetter, EventPublisher, Outbox, OutboxError, OutboxLocation, Recipient, RememberedStateFile, Reporter,
+};
 use crate::run::worker_lifecycle::Leave;
 use crate::run::{ApiKey, Cause};
 use crate::source::broadcast::Broadcast;
@@ -165,11 +167,12 @@ impl RunningWorker {
         let (instance, origin) = instance_of(&state).map_err(|e| WorkerError::State(state.clone(), e))?;
         let client = RestClient::of_instance(settings.rest, instance)?;
         let upstream = Upstream::JobRunner(client.clone());
-        let (events, publisher) = EventPublisher::start(settings.report.ws_server())?;
+        let (event_publisher, publisher) = EventPublisher::start(settings.report.ws_server())?;
         let execution = Execution::new(settings.execution, &state, shim, slots)
             .map_err(|e| WorkerError::State(state.clone(), e))?;
         let logs = Arc::new(execution.logs().clone());
-        let reporter = Reporter::new(client.clone(), outbox, events, logs, settings.report, found.dead_letters);
+        let recipient = Recipient::JobRunner { client: client.clone(), event_publisher };
+        let reporter = Reporter::new(recipient, outbox, logs, settings.report, found.dead_letters);
         let remembered_file = RememberedStateFile::of(&state);
         let intake =
             Intake::open(upstream.clone(), reporter.clone(), execution.clone(), settings.intake, remembered_file);

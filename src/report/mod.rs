@@ -2,8 +2,7 @@
 //!
 //! A fact is accepted once it is on disk: the [`Outbox`] has a row for every run that this worker claimed or is about
 //! to claim, and for every kill request that it took. A [`Reporter`] gives each run a courier, which reports start, log
-//! and result to the server in this order, for as long as it takes, and delays no other run. The courier never assumes
-//! what the server knows: after any doubt it reads the run first.
+//! and result to the [`Recipient`] in this order, for as long as it takes, and delays no other run.
 //!
 //! The log itself stays where the execution keeps it: the outbox refers to it by run and attempt, and [`LogSource`]
 //! reads it.
@@ -18,6 +17,7 @@ mod events;
 mod outbox;
 mod outbox_entry;
 pub mod plan;
+mod recipient;
 mod remembered_state;
 mod reporter;
 mod reporter_shared;
@@ -30,6 +30,7 @@ pub use courier_request::CourierRequest;
 pub use events::EventPublisher;
 pub use outbox::{Outbox, OutboxError, OutboxLocation};
 pub use outbox_entry::{DeadLetter, KillEntry, KillPhase, OutboxEntry, Start, StoredEnd};
+pub use recipient::Recipient;
 pub use remembered_state::RememberedStateFile;
 pub use reporter::{Reporter, RunReport, UnwrittenEnd};
 

@@ -8,15 +8,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::call_turns::CallTurns;
-use super::courier::Courier;
 use super::courier_request::{CourierRequest, DeliveryEvent};
 use super::delivery::ServerView;
 use super::outbox_entry::{DeadLetter, OutboxEntry, Start, StoredEnd};
+use super::recipient::{self, DeliveryOrder};
 use super::reporter_shared::ReporterShared;
 use super::served_runs::{ServedRuns, Stage};
-use super::{EventPublisher, LogSource, Outbox, Settings};
+use super::{LogSource, Outbox, Recipient, Settings};
 use crate::run::{Attempt, Event, RunId};
-use crate::upstream::job_runner::RestClient;
 
 /// Grace for a call that is under way at the end of a flush.
 const PARTING: Duration = Duration::from_millis(1500);
@@ -34,17 +33,15 @@ impl Reporter {
     /// Makes a reporter over an outbox, with the dead letters that the outbox held.
     #[must_use]
     pub fn new(
-        client: RestClient,
+        recipient: Recipient,
         outbox: Outbox,
-        events: EventPublisher,
         logs: Arc<dyn LogSource>,
         settings: Settings,
         dead_letters: Vec<DeadLetter>,
     ) -> Self {
         let shared = ReporterShared {
-            client,
+            recipient,
             outbox,
-            events,
             logs,
             settings: watch::Sender::new(settings),
             turns: CallTurns::default(),
@@ -59,7 +56,7 @@ impl Reporter {
     pub fn reconfigure(&self, settings: Settings) {
         let before = self.shared.settings.send_replace(settings.clone());
         if before.ws_server() != settings.ws_server() {
-            self.shared.events.move_to(settings.ws_server());
+            self.shared.recipient.move_events_to(settings.ws_server());
         }
     }
 
@@ -70,13 +67,13 @@ impl Reporter {
         let (events, received) = mpsc::channel(EVENTS);
         let (requests, requested) = mpsc::channel(EVENTS);
         let view = if doubt { ServerView::Doubtful } else { ServerView::Assumed };
-        let courier = Courier::new(Arc::clone(&self.shared), &entry, view, received, requests);
+        let order = DeliveryOrder { entry: entry.clone(), view, events: received, requests, turn: None };
         let shared = Arc::clone(&self.shared);
         let run = entry.run;
         // Counted before the courier starts: one that ends at once must find the run counted.
         shared.runs.insert(run, if entry.end.is_some() { Stage::Over } else { Stage::Open });
         self.couriers.spawn(async move {
-            courier.deliver().await;
+            recipient::deliver(Arc::clone(&shared), order).await;
             shared.runs.remove(run);
         });
         RunReport { entry, shared: Arc::clone(&self.shared), events, requests: requested }
@@ -97,10 +94,9 @@ impl Reporter {
                 // The other ends are dropped at once: a run that is over has no further events, and no script to stop.
                 let (_, events) = mpsc::channel(1);
                 let (requests, _) = mpsc::channel(1);
-                let courier =
-                    Courier::new(Arc::clone(&shared), &entry, ServerView::Doubtful, events, requests).holding(turn);
+                let order = DeliveryOrder { entry, view: ServerView::Doubtful, events, requests, turn };
                 // Boxed, so that the task of a run that waits for its turn stays small.
-                Box::pin(courier.deliver()).await;
+                Box::pin(recipient::deliver(Arc::clone(&shared), order)).await;
             }
             shared.runs.remove(run);
         });
@@ -114,7 +110,7 @@ impl Reporter {
 
     /// Publishes an event that belongs to no courier.
     pub fn event(&self, event: Event) {
-        self.shared.events.tell(event);
+        self.shared.recipient.tell(event);
     }
 
     /// Removes everything that is stored of a run.
@@ -125,7 +121,7 @@ impl Reporter {
 
     /// Closes the event publisher once it has sent what waits. May block.
     pub fn close_events(&self) {
-        self.shared.events.close();
+        self.shared.recipient.close_events();
     }
 
     /// Returns the dead letters, the oldest first.

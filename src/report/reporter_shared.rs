@@ -1,4 +1,4 @@
-//! Reporter state: what the reporter and its couriers share, that is client, outbox, settings, turns and dead letters.
+//! Reporter state: what the reporter and its couriers share, that is recipient, outbox, settings, turns and dead letters.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,15 +10,13 @@ use super::call_turns::CallTurns;
 use super::outbox::LETTERS_KEPT;
 use super::outbox_entry::DeadLetter;
 use super::served_runs::ServedRuns;
-use super::{EventPublisher, LogSource, Outbox, Settings};
+use super::{LogSource, Outbox, Recipient, Settings};
 use crate::run::RunId;
-use crate::upstream::job_runner::RestClient;
 
 /// State that the reporter and all its couriers share.
 pub(super) struct ReporterShared {
-    pub(super) client: RestClient,
+    pub(super) recipient: Recipient,
     pub(super) outbox: Outbox,
-    pub(super) events: EventPublisher,
     pub(super) logs: Arc<dyn LogSource>,
     pub(super) settings: watch::Sender<Settings>,
     pub(super) turns: CallTurns,

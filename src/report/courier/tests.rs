@@ -11,9 +11,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::super::{Durability, EventPublisher, LogSource, Outbox, OutboxLocation, Reporter, RunReport, Settings};
 use super::*;
-use crate::run::{ApiKey, Cause, Left, Outcome as RunOutcome, ProcessExit, Secret};
+use crate::report::{
+    CourierRequest, Durability, EventPublisher, LogSource, Outbox, OutboxEntry, OutboxLocation, Recipient, Reporter,
+    RunReport, Settings, Start, StoredEnd, plan,
+};
+use crate::run::{ApiKey, Attempt, Cause, Left, Outcome as RunOutcome, ProcessExit, RunId, Secret};
 use crate::upstream::job_runner::RestClient;
 use recording_server::{Fault, RecordingServer};
 
@@ -97,11 +100,12 @@ impl Scene {
             ws_server_port: 1,
             durability: Durability::Process,
         };
-        let (events, _) = EventPublisher::start(settings.ws_server()).expect("a publisher");
+        let (event_publisher, _) = EventPublisher::start(settings.ws_server()).expect("a publisher");
         let logs = Arc::new(FakeLogs::default());
         *logs.text.lock().unwrap() = "hello\n".to_owned();
+        let recipient = Recipient::JobRunner { client: client.clone(), event_publisher };
         let source = Arc::<FakeLogs>::clone(&logs);
-        let reporter = Reporter::new(client.clone(), outbox, events, source, settings, Vec::new());
+        let reporter = Reporter::new(recipient, outbox, source, settings, Vec::new());
         Self { server, client, reporter, logs, _directory: directory }
     }
 

@@ -4,16 +4,16 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::super::delivery::{DeliveryInput, ServerView};
-use super::super::plan::{self, NextCall, REJECTIONS};
-use super::{AttemptRefusal, Courier, Outcome, Settlement};
+use super::super::super::delivery::{DeliveryInput, ServerView};
+use super::super::super::plan::{self, NextCall, REJECTIONS};
+use super::{AttemptRefusal, JobRunnerProtocol, Outcome, Pause, Settlement};
 use crate::run::chain_of;
 use crate::upstream::CallFailure;
 
 /// Pause of a courier while the server refuses the API key or the secret.
 const PARKED: Duration = Duration::from_secs(30);
 
-impl Courier {
+impl JobRunnerProtocol {
     pub(super) async fn failed(&mut self, call: NextCall, failure: CallFailure) -> Outcome {
         let is_log = matches!(call, NextCall::SendLive | NextCall::SendLog);
         match &failure {
@@ -28,7 +28,7 @@ impl Courier {
             }
             // A proxy answers 404 too while the API behind it is away, so the answer counts only if the API accepts the
             // credentials.
-            CallFailure::NotFound if self.shared.client.credentials().await.is_ok() => {
+            CallFailure::NotFound if self.client.credentials().await.is_ok() => {
                 return Outcome::Settled(Settlement::RunUnknown("the server does not know the run any more"));
             }
             CallFailure::TooLarge if call == NextCall::Look => {}
@@ -45,22 +45,21 @@ impl Courier {
         let pause = self.backoff.next(failure.retry_after());
         tracing::warn!(
             target: "job_runner_worker.models",
-            run = %self.run,
-            attempt = self.attempt_number(),
-            execution = self.attempt.0,
+            run = %self.facts.run,
+            attempt = self.facts.attempt_number(),
+            execution = self.facts.attempt.0,
             tries = self.backoff.tries(),
             wait_s = rounded_seconds(pause),
             error = %chain_of(&failure),
             "report call failed; retrying"
         );
-        self.pause(pause).await;
-        Outcome::Continues
+        Outcome::Retries(Pause::For(pause))
     }
 
     /// Handles a refusal of the attempt. A server that compares attempts is still told the result, which it keeps as
     /// late; at the original's it might overwrite what another worker does.
     fn refused(&self, call: NextCall, refusal: AttemptRefusal) -> Outcome {
-        if plan::reports_after_refusal(call, self.claim.is_some()) {
+        if plan::reports_after_refusal(call, self.facts.claim.is_some()) {
             Outcome::AttemptRefused(refusal)
         } else {
             Outcome::Settled(Settlement::NotOurs(refusal))
@@ -69,27 +68,22 @@ impl Courier {
 
     /// Handles a 401 or 403: it is about this run, unless the server refuses the worker's credentials altogether.
     async fn unauthorised(&mut self, call: NextCall) -> Outcome {
-        match self.shared.client.credentials().await {
+        match self.client.credentials().await {
             Ok(()) => self.refused(call, AttemptRefusal::AnotherWorker),
             Err(failure @ CallFailure::Unauthorised(_)) => {
                 tracing::error!(
                     target: "job_runner_worker.models",
-                    run = %self.run,
-                    attempt = self.attempt_number(),
-                    execution = self.attempt.0,
-                    worker = %self.shared.client.api_key(),
+                    run = %self.facts.run,
+                    attempt = self.facts.attempt_number(),
+                    execution = self.facts.attempt.0,
+                    worker = %self.client.api_key(),
                     wait_s = PARKED.as_secs(),
                     error = %chain_of(&failure),
                     "server refuses api_key and secret; retrying"
                 );
-                self.pause(PARKED).await;
-                Outcome::Continues
+                Outcome::Retries(Pause::For(PARKED))
             }
-            Err(failure) => {
-                let pause = self.backoff.next(failure.retry_after());
-                self.pause(pause).await;
-                Outcome::Continues
-            }
+            Err(failure) => Outcome::Retries(Pause::For(self.backoff.next(failure.retry_after()))),
         }
     }
 
@@ -113,32 +107,28 @@ impl Courier {
             }
             NextCall::Return | NextCall::GiveBack if is_told_now => {
                 self.log_rejection("result", failure);
-                self.write_letter("result", failure.to_string()).await;
+                self.facts.write_letter("result", failure.to_string()).await;
             }
             NextCall::SendLive if is_told_now => self.log_rejection("live log", failure),
             _ => tracing::debug!(
                 target: "job_runner_worker.models",
-                run = %self.run,
-                attempt = self.attempt_number(),
-                execution = self.attempt.0,
+                run = %self.facts.run,
+                attempt = self.facts.attempt_number(),
+                execution = self.facts.attempt.0,
                 call = call.word(),
                 error = %chain_of(failure),
                 "report call was rejected; retrying"
             ),
         }
-        if waits {
-            self.pause(pause).await;
-            self.shared.wait_for_retry_turn().await;
-        }
-        Outcome::Continues
+        if waits { Outcome::Retries(Pause::UntilTurn(pause)) } else { Outcome::Continues }
     }
 
     fn log_rejection(&self, part: &'static str, failure: &CallFailure) {
         tracing::error!(
             target: "job_runner_worker.models",
-            run = %self.run,
-            attempt = self.attempt_number(),
-            execution = self.attempt.0,
+            run = %self.facts.run,
+            attempt = self.facts.attempt_number(),
+            execution = self.facts.attempt.0,
             part,
             rejections = REJECTIONS,
             error = %chain_of(failure),

@@ -7,10 +7,10 @@
 
 use tokio::time::Instant;
 
-use super::super::delivery::DeliveryInput;
-use super::super::plan::{self, NextCall, TellLog, TellPlan};
+use super::super::super::delivery::DeliveryInput;
+use super::super::super::plan::{self, NextCall, TellLog, TellPlan};
 use super::log_transfer::AppendedLog;
-use super::{Courier, Outcome, Settlement};
+use super::{JobRunnerProtocol, Outcome, Settlement};
 use crate::run::{Event, excerpt};
 use crate::upstream::CallFailure;
 use crate::upstream::job_runner::RefusedTell;
@@ -35,10 +35,10 @@ struct LogText {
     sent: u64,
 }
 
-impl Courier {
+impl JobRunnerProtocol {
     /// Composes the tell of what is known now; `None` where the next call is made by itself.
     pub(super) fn tell_to_make(&self) -> Option<Tell> {
-        if !self.shared.client.takes_tells() {
+        if !self.client.takes_tells() {
             return None;
         }
         let mut plan = self.delivery.tell_plan(&self.conditions());
@@ -54,18 +54,18 @@ impl Courier {
     fn change_to_tell(&self, plan: TellPlan) -> Option<RunPatch> {
         let mut change = RunPatch::default();
         if plan.result {
-            let end = self.end.as_ref()?;
+            let end = self.facts.end.as_ref()?;
             // Without a start the server would take a run whose script was not started for one that still waits.
-            let start = self.start.is_none().then_some(end.at.as_str());
+            let start = self.facts.start.is_none().then_some(end.at.as_str());
             change = RunPatch::result(self.time_of_return(end), end.outcome.success(), start);
             // Only a server that counts attempts knows the exit.
-            if self.claim.is_some() {
+            if self.facts.claim.is_some() {
                 change = change.with_exit(&end.outcome);
             }
         }
         if plan.start {
             let RunPatch { start_dts, pid, .. } =
-                RunPatch::start(&self.start.as_ref()?.at, Some(self.start.as_ref()?.pid));
+                RunPatch::start(&self.facts.start.as_ref()?.at, Some(self.facts.start.as_ref()?.pid));
             change = RunPatch { start_dts, pid, ..change };
         }
         Some(change)
@@ -75,7 +75,12 @@ impl Courier {
     /// part of it was not kept, or it is not certain what the server has.
     fn text_to_tell(&self, log: TellLog) -> Option<LogText> {
         let known = self.appended.filter(|_| self.log_cap.is_none() && !self.is_short)?;
-        let piece = self.shared.logs.piece(self.run, self.attempt, known.output, plan::APPEND_BYTES).ok()??;
+        let piece = self
+            .facts
+            .shared
+            .logs
+            .piece(self.facts.run, self.facts.attempt, known.output, plan::APPEND_BYTES)
+            .ok()??;
         let (mut text, mut whole) = excerpt::piece(&piece);
         let sent = known.output + piece.len() as u64;
         match log {
@@ -83,7 +88,7 @@ impl Courier {
             TellLog::Live if whole == 0 => return None,
             TellLog::Live => {}
             TellLog::Whole => {
-                let end = self.end.as_ref()?;
+                let end = self.facts.end.as_ref()?;
                 if sent != end.output {
                     return None;
                 }
@@ -102,7 +107,7 @@ impl Courier {
             text: known.text + text.len() as u64,
             ends_line: if text.is_empty() { known.ends_line } else { text.ends_with('\n') },
         };
-        let limit = self.shared.settings.borrow().max_log_bytes;
+        let limit = self.facts.shared.settings.borrow().max_log_bytes;
         (after.text <= limit).then_some(LogText { from: known.text, text, after, sent })
     }
 
@@ -112,7 +117,7 @@ impl Courier {
             crash_point!(ReturnNext);
         }
         let log = tell.log.as_ref().map(|log| (log.from, log.text.as_str()));
-        match self.shared.client.tell_run(self.claimed(), &tell.change, log).await {
+        match self.client.tell_run(self.claimed(), &tell.change, log).await {
             Ok(path) => {
                 self.run_log = path.or(self.run_log.take());
                 (first, Ok(self.told(&tell, None)))
@@ -137,7 +142,7 @@ impl Courier {
         let is_taken = |part| refused.is_none_or(|refused| part < refused);
         if tell.plan.start && is_taken(TellPart::Start) {
             crash_point!(StartSent);
-            self.shared.events.tell(Event::RunStarted(self.run));
+            self.event_publisher.tell(Event::RunStarted(self.facts.run));
             self.step(DeliveryInput::StartAccepted);
         }
         if let Some(log) = tell.log.as_ref().filter(|_| is_taken(TellPart::Log)) {

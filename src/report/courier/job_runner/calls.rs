@@ -2,18 +2,18 @@
 
 use std::sync::Arc;
 
-use super::super::delivery::{DeliveryInput, DeliveryPhase, StartReport};
-use super::super::outbox_entry::StoredEnd;
-use super::super::plan::{NextCall, Parts};
-use super::{AttemptRefusal, Courier, Outcome, Settlement};
+use super::super::super::delivery::{DeliveryInput, DeliveryPhase, StartReport};
+use super::super::super::outbox_entry::StoredEnd;
+use super::super::super::plan::{NextCall, Parts};
+use super::{AttemptRefusal, JobRunnerProtocol, Outcome, Settlement};
 use crate::run::claim::RunSight;
 use crate::run::{Attempt, Event};
 use crate::upstream::CallFailure;
 use crate::upstream::job_runner::ToldResult;
 
-impl Courier {
+impl JobRunnerProtocol {
     pub(super) async fn call(&mut self, call: NextCall) -> Outcome {
-        let shared = Arc::clone(&self.shared);
+        let shared = Arc::clone(&self.facts.shared);
         let Ok(turn) = shared.turns.calling.acquire().await else { return Outcome::Continues };
         let (call, answer) = match self.tell_to_make() {
             Some(tell) => self.tell(call, tell).await,
@@ -48,15 +48,15 @@ impl Courier {
     }
 
     async fn read_run(&mut self) -> Result<Outcome, CallFailure> {
-        let view = self.shared.client.look(self.run).await?;
+        let view = self.client.look(self.facts.run).await?;
         // A start at the server may be that of an execution that was lost; only the first execution's is certainly this
         // one.
-        let has_start = self.attempt == Attempt::FIRST && view.started;
+        let has_start = self.facts.attempt == Attempt::FIRST && view.started;
         self.step(DeliveryInput::Read { has_start });
         self.run_log = view.run_log;
         let is_given_back = matches!(self.delivery.phase, DeliveryPhase::GivenBack { .. });
         // Only a server that counts attempts compares them.
-        let is_compared = self.claim.is_some() && view.attempt.is_some() && !is_given_back;
+        let is_compared = self.facts.claim.is_some() && view.attempt.is_some() && !is_given_back;
         let refused = |refusal| {
             if is_compared { Outcome::AttemptRefused(refusal) } else { Outcome::Settled(Settlement::NotOurs(refusal)) }
         };
@@ -68,11 +68,11 @@ impl Courier {
             RunSight::Returned => Settlement::RunUnknown("the server ended the run before its script did"),
             RunSight::Theirs | RunSight::NotForUs => return Ok(refused(AttemptRefusal::AnotherWorker)),
             RunSight::Gone => Settlement::RunUnknown("the server does not know the run any more"),
-            RunSight::Ours if self.claim.is_some_and(|mine| view.attempt.is_some_and(|now| now != mine)) => {
+            RunSight::Ours if self.facts.claim.is_some_and(|mine| view.attempt.is_some_and(|now| now != mine)) => {
                 return Ok(refused(AttemptRefusal::LaterAttempt));
             }
             RunSight::Ours => {
-                self.claim = view.attempt;
+                self.facts.claim = view.attempt;
                 return Ok(Outcome::Continues);
             }
             RunSight::Free => return Ok(Outcome::Continues),
@@ -81,25 +81,25 @@ impl Courier {
     }
 
     async fn tell_start(&mut self) -> Result<Outcome, CallFailure> {
-        if let Some(start) = &self.start {
+        if let Some(start) = &self.facts.start {
             let pid = (self.delivery.parts_of_start() == Parts::All).then_some(start.pid);
-            self.shared.client.tell_start(self.claimed(), &start.at, pid).await?;
+            self.client.tell_start(self.claimed(), &start.at, pid).await?;
             crash_point!(StartSent);
-            self.shared.events.tell(Event::RunStarted(self.run));
+            self.event_publisher.tell(Event::RunStarted(self.facts.run));
         }
         self.step(DeliveryInput::StartAccepted);
         Ok(Outcome::Continues)
     }
 
     async fn tell_result(&mut self) -> Result<Outcome, CallFailure> {
-        let Some(end) = &self.end else { return Ok(Outcome::Continues) };
+        let Some(end) = &self.facts.end else { return Ok(Outcome::Continues) };
         let at = self.time_of_return(end);
         let parts = self.delivery.parts_of_result();
         // A late result starts nothing at the server; one that is repeated must say the same as before.
         let is_late = matches!(self.delivery.phase, DeliveryPhase::LateResult { .. });
         let has_start = is_late || self.delivery.start() == Some(StartReport::Accepted);
         // Without a start the server would take the run for one that still waits.
-        let start = match &self.start {
+        let start = match &self.facts.start {
             None => Some(end.at.as_str()),
             Some(start) if !has_start && parts != Parts::ResultAlone => Some(start.at.as_str()),
             Some(_) => None,
@@ -110,7 +110,7 @@ impl Courier {
             ToldResult::Success(end.outcome.success())
         };
         crash_point!(ReturnNext);
-        self.shared.client.tell_result(self.claimed(), at, outcome, start).await?;
+        self.client.tell_result(self.claimed(), at, outcome, start).await?;
         crash_point!(ReturnSent);
         Ok(Outcome::Settled(Settlement::Delivered))
     }
@@ -118,12 +118,12 @@ impl Courier {
     /// Returns the time of the return. The wall clock may have been set back meanwhile; a run must not return before it
     /// starts.
     pub(super) fn time_of_return<'a>(&'a self, end: &'a StoredEnd) -> &'a str {
-        self.start.as_ref().map_or(&end.at, |start| (&start.at).max(&end.at))
+        self.facts.start.as_ref().map_or(&end.at, |start| (&start.at).max(&end.at))
     }
 
     async fn give_back(&mut self) -> Result<Outcome, CallFailure> {
         crash_point!(ReturnNext);
-        self.shared.client.give_back(self.claimed()).await?;
+        self.client.give_back(self.claimed()).await?;
         crash_point!(ReturnSent);
         Ok(Outcome::Settled(Settlement::GivenBack))
     }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::super::delivery::DeliveryInput;
-use super::super::plan;
-use super::{Courier, Outcome};
+use super::super::super::delivery::DeliveryInput;
+use super::super::super::plan;
+use super::{JobRunnerProtocol, Outcome};
 use crate::run::{chain_of, errno, excerpt};
 use crate::upstream::CallFailure;
 
@@ -24,7 +24,7 @@ pub(super) struct AppendedLog {
     pub(super) ends_line: bool,
 }
 
-impl Courier {
+impl JobRunnerProtocol {
     pub(super) async fn send_live(&mut self) -> Result<Outcome, CallFailure> {
         if self.append().await? {
             return Ok(Outcome::Continues);
@@ -34,7 +34,7 @@ impl Courier {
         // Output that was not kept is not waited for, because it will not come.
         let output = self.delivery.extent().output;
         self.is_short = total < output;
-        let interval = self.shared.settings.borrow().log_update_interval;
+        let interval = self.facts.shared.settings.borrow().log_update_interval;
         let next_at = Instant::now() + plan::pause(interval, text.len());
         self.step(DeliveryInput::LogUpdated { sent: total.max(output), next_at });
         Ok(Outcome::Continues)
@@ -44,9 +44,9 @@ impl Courier {
     /// the log is to be sent whole.
     async fn append(&mut self) -> Result<bool, CallFailure> {
         // Taken out, because the length at the server is uncertain until the call is answered.
-        let Some(known) = self.appended.take().filter(|_| self.shared.client.has_uplink()) else { return Ok(false) };
-        let limit = self.shared.settings.borrow().max_log_bytes;
-        let piece = self.shared.logs.piece(self.run, self.attempt, known.output, plan::APPEND_BYTES);
+        let Some(known) = self.appended.take().filter(|_| self.client.has_uplink()) else { return Ok(false) };
+        let limit = self.facts.shared.settings.borrow().max_log_bytes;
+        let piece = self.facts.shared.logs.piece(self.facts.run, self.facts.attempt, known.output, plan::APPEND_BYTES);
         let Ok(Some(piece)) = piece else { return Ok(false) };
         let (text, whole) = excerpt::piece(&piece);
         let after = AppendedLog {
@@ -58,7 +58,7 @@ impl Courier {
             return Ok(false);
         }
         if whole > 0 {
-            match self.shared.client.append_log(self.claimed(), known.text, &text).await {
+            match self.client.append_log(self.claimed(), known.text, &text).await {
                 Ok(path) => self.run_log = path.or(self.run_log.take()),
                 Err(CallFailure::Rejected(_) | CallFailure::Unreachable(_)) => return Ok(false),
                 Err(failure) => return Err(failure),
@@ -90,10 +90,10 @@ impl Courier {
             };
             // No more appends follow the note, whatever the answer.
             self.appended = None;
-            if known.text + note.len() as u64 > self.shared.settings.borrow().max_log_bytes {
+            if known.text + note.len() as u64 > self.facts.shared.settings.borrow().max_log_bytes {
                 return Ok(false);
             }
-            return match self.shared.client.append_log(self.claimed(), known.text, &note).await {
+            return match self.client.append_log(self.claimed(), known.text, &note).await {
                 Ok(_) => Ok(true),
                 Err(CallFailure::Rejected(_) | CallFailure::Unreachable(_)) => Ok(false),
                 Err(failure) => Err(failure),
@@ -103,7 +103,7 @@ impl Courier {
     }
 
     pub(super) async fn send_log(&mut self) -> Result<Outcome, CallFailure> {
-        let Some(end) = &self.end else { return Ok(Outcome::Continues) };
+        let Some(end) = &self.facts.end else { return Ok(Outcome::Continues) };
         let (note, expected) = (end.outcome.note(), end.output);
         if self.delivery.extent().sent == Some(expected) && note.is_empty() && self.appended.is_none() && !self.is_short
         {
@@ -134,10 +134,10 @@ impl Courier {
     /// Reads the output as text. `None` where the system is short of something for the moment; where the file cannot be
     /// read at all, the text says so.
     async fn read_log(&self) -> Option<(String, u64)> {
-        let (logs, run, attempt) = (Arc::clone(&self.shared.logs), self.run, self.attempt);
-        let limit = self.shared.settings.borrow().max_log_bytes;
+        let (logs, run, attempt) = (Arc::clone(&self.facts.shared.logs), self.facts.run, self.facts.attempt);
+        let limit = self.facts.shared.settings.borrow().max_log_bytes;
         // A short log is read in the time that it takes to find a thread for it.
-        let read = if self.delivery.extent().output.max(self.end.as_ref().map_or(0, |end| end.output)) < 65_536 {
+        let read = if self.delivery.extent().output.max(self.facts.end.as_ref().map_or(0, |end| end.output)) < 65_536 {
             logs.text(run, attempt, limit)
         } else {
             tokio::task::spawn_blocking(move || logs.text(run, attempt, limit)).await.unwrap_or_else(|e| Err(e.into()))
@@ -149,7 +149,7 @@ impl Courier {
         tracing::error!(
             target: "job_runner_worker.worker",
             %run,
-            attempt = self.attempt_number(),
+            attempt = self.facts.attempt_number(),
             execution = attempt.0,
             error = %chain_of(&error),
             "output cannot be read"
@@ -170,8 +170,8 @@ impl Courier {
 
     async fn put_log(&mut self, text: &str) -> Result<(), CallFailure> {
         let put = match &self.run_log {
-            Some(path) => self.shared.client.change_log(self.claimed(), path, text).await,
-            None => match self.shared.client.new_log(self.claimed(), text).await {
+            Some(path) => self.client.change_log(self.claimed(), path, text).await,
+            None => match self.client.new_log(self.claimed(), text).await {
                 Ok(Some(path)) => {
                     self.run_log = Some(path);
                     Ok(())
