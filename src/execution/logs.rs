@@ -77,7 +77,13 @@ impl RunFiles {
         self.directory.join(disk::output_name(run, attempt))
     }
 
-    /// Lists all attempts with a record or an output here, in order and without duplicates.
+    /// Returns the path of the journal of an attempt, which runs of several commands have.
+    #[must_use]
+    pub fn journal_path(&self, run: RunId, attempt: Attempt) -> PathBuf {
+        self.directory.join(disk::journal_name(run, attempt))
+    }
+
+    /// Lists all attempts with a record, an output or a journal here, in order and without duplicates.
     #[must_use]
     pub fn all(&self) -> Vec<(RunId, Attempt)> {
         let entries = fs::read_dir(&self.directory).into_iter().flatten().flatten();
@@ -101,6 +107,7 @@ impl LogSource for RunFiles {
     fn forget(&self, run: RunId, attempt: Attempt) {
         // The record goes last: while it exists, its output is accounted for.
         let _ = fs::remove_file(self.output_path(run, attempt));
+        let _ = fs::remove_file(self.journal_path(run, attempt));
         crash_point!(OutputRemoved);
         let record = self.record_path(run, attempt);
         // A record whose processes still live is kept apart; any other becomes the record of a later run.

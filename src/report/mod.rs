@@ -29,7 +29,7 @@ use std::time::Duration;
 pub use courier_request::CourierRequest;
 pub use events::EventPublisher;
 pub use outbox::{Outbox, OutboxError, OutboxLocation};
-pub use outbox_entry::{DeadLetter, KillEntry, KillPhase, OutboxEntry, Start, StoredEnd};
+pub use outbox_entry::{DeadLetter, KillEntry, KillPhase, OutboxEntry, RunOrigin, Start, StoredEnd, ToldExtent};
 pub use recipient::Recipient;
 pub use remembered_state::RememberedStateFile;
 pub use reporter::{Reporter, RunReport, UnwrittenEnd};

@@ -4,21 +4,22 @@
 //! as [`Durability`] asks: it then survives the death of any process, or loss of power as well.
 
 mod file_error;
+mod known_runs;
 mod request_queue;
 mod rows;
 mod store;
 mod writer;
 
-use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::Durability;
-use super::outbox_entry::{DeadLetter, KillEntry, OutboxEntry};
-use crate::run::{KillId, RunId, chain_of};
+use super::outbox_entry::{DeadLetter, KillEntry, OutboxEntry, RunOrigin, ToldExtent};
+use crate::run::{Attempt, KillId, RunId, chain_of};
 use file_error::{OutboxFileError, StoreTrouble};
+use known_runs::KnownRuns;
 use writer::WriteRequest;
 
 pub use rows::{LETTERS_KEPT, LETTERS_KEPT_FOR};
@@ -59,6 +60,9 @@ pub enum OutboxError {
         /// Address of the configured server.
         wanted: String,
     },
+    /// A run of this key was accepted before and is not forgotten.
+    #[error("there is a run of {0} already")]
+    KnownKey(String),
     /// The file cannot be read.
     #[error("the outbox cannot be read")]
     Read(#[source] OutboxFileError),
@@ -81,7 +85,9 @@ impl OutboxError {
         match self {
             Self::Open { source, .. } | Self::Read(source) | Self::Write(source) => source.trouble(),
             Self::Damaged(_) => StoreTrouble::Damaged,
-            Self::Newer { .. } | Self::OtherServer { .. } | Self::Unwritable(_) | Self::Closed => StoreTrouble::Other,
+            Self::Newer { .. } | Self::OtherServer { .. } | Self::KnownKey(_) | Self::Unwritable(_) | Self::Closed => {
+                StoreTrouble::Other
+            }
         }
     }
 
@@ -136,6 +142,9 @@ impl OutboxLocation {
 #[derive(Debug)]
 enum Change {
     Run(Box<OutboxEntry>),
+    /// Writes a run together with its origin.
+    Accept(Box<(OutboxEntry, RunOrigin)>),
+    Told(RunId, ToldExtent),
     ForgetRun(RunId),
     Kill(KillEntry),
     ForgetKill(KillId),
@@ -155,6 +164,8 @@ impl Change {
     fn word(&self) -> &'static str {
         match self {
             Self::Run(_) => "write_run",
+            Self::Accept(_) => "accept_run",
+            Self::Told(..) => "write_told",
             Self::ForgetRun(_) => "remove_run",
             Self::Kill(_) => "write_kill",
             Self::ForgetKill(_) => "remove_kill",
@@ -169,9 +180,10 @@ impl Change {
     fn run(&self) -> Option<RunId> {
         match self {
             Self::Run(entry) => Some(entry.run),
+            Self::Accept(accepted) => Some(accepted.0.run),
             Self::Kill(entry) => entry.run,
             Self::DeadLetter(letter) => Some(letter.run),
-            Self::ForgetRun(run) | Self::ForgetLetters(run) => Some(*run),
+            Self::Told(run, _) | Self::ForgetRun(run) | Self::ForgetLetters(run) => Some(*run),
             Self::ForgetKill(_) | Self::Nothing | Self::Letters { .. } | Self::Probe => None,
         }
     }
@@ -190,8 +202,7 @@ impl Change {
 #[derive(Clone, Debug)]
 pub struct Outbox {
     writer: mpsc::Sender<WriteRequest>,
-    /// Runs that are in the outbox or about to be.
-    held: Arc<Mutex<HashSet<RunId>>>,
+    known: Arc<Mutex<KnownRuns>>,
     wrong: watch::Receiver<Option<String>>,
 }
 
@@ -204,6 +215,10 @@ pub struct OutboxContents {
     pub kills: Vec<KillEntry>,
     /// Dead letters, the oldest first.
     pub dead_letters: Vec<DeadLetter>,
+    /// Origins of the runs whose numbers were minted here, ordered by number.
+    pub origins: Vec<RunOrigin>,
+    /// Highest number that was ever minted, 0 where none was.
+    pub last_minted: i64,
 }
 
 impl Outbox {
@@ -216,8 +231,7 @@ impl Outbox {
         let (wrong, watched) = watch::channel(None);
         let (writer, requests) = mpsc::channel(QUEUE);
         let mut found = writer::start(place, requests, wrong).await?;
-        let held = found.runs.iter().map(|entry| entry.run).collect();
-        let outbox = Self { writer, held: Arc::new(Mutex::new(held)), wrong: watched };
+        let outbox = Self { writer, known: Arc::new(Mutex::new(KnownRuns::of(&found))), wrong: watched };
         let since = crate::wire::time::sent(chrono::Utc::now() - LETTERS_KEPT_FOR);
         if found.dead_letters.iter().any(|letter| letter.at < since) {
             found.dead_letters.retain(|letter| letter.at >= since);
@@ -236,11 +250,52 @@ impl Outbox {
     /// Returns whether a run is in the outbox. Such a run is known to this worker, however far its delivery is.
     #[must_use]
     pub fn holds(&self, run: RunId) -> bool {
-        self.held().contains(&run)
+        self.known().holds(run)
     }
 
-    fn held(&self) -> MutexGuard<'_, HashSet<RunId>> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Returns the run that was accepted under a key of the upstream, until it is forgotten.
+    #[must_use]
+    pub fn run_of(&self, key: &str) -> Option<RunId> {
+        self.known().run_of(key)
+    }
+
+    /// Mints only numbers above `run` from now on: a record on disk has it, whose row is lost.
+    pub fn mint_above(&self, run: RunId) {
+        self.known().mint_above(run);
+    }
+
+    fn known(&self) -> MutexGuard<'_, KnownRuns> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Mints a number for the run that the upstream gave under this key, and writes the run and its work together. Gives up
+    /// where they cannot be written: work that is not on disk is not accepted.
+    ///
+    /// # Errors
+    /// If the run could not be written, or if there is a run of this key.
+    pub async fn try_accept(&self, key: &str, work: String, token: String) -> Result<OutboxEntry, OutboxError> {
+        let Some(run) = self.known().mint(key) else { return Err(OutboxError::KnownKey(key.to_owned())) };
+        let entry = OutboxEntry {
+            run,
+            attempt: Attempt::FIRST,
+            claim: None,
+            losses: 0,
+            token,
+            run_log: None,
+            start: None,
+            end: None,
+        };
+        let origin = RunOrigin { run, key: key.to_owned(), work, told: ToldExtent::default() };
+        let written = self.change(Change::Accept(Box::new((entry.clone(), origin))), false).await;
+        if written.is_err() {
+            self.known().remove(run);
+        }
+        written.map(|()| entry)
+    }
+
+    /// Writes up to where the upstream has the output and the journal of a run, for as long as it takes.
+    pub async fn told(&self, run: RunId, told: ToldExtent) {
+        self.insist(Change::Told(run, told)).await;
     }
 
     /// Writes a run, and gives up where it cannot be written: a claim that is not on disk is not made.
@@ -249,17 +304,17 @@ impl Outbox {
     /// If the run could not be written.
     pub async fn try_run(&self, entry: &OutboxEntry) -> Result<(), OutboxError> {
         // The run counts as known already while the write is under way.
-        let is_new = self.held().insert(entry.run);
+        let is_new = self.known().insert(entry.run);
         let written = self.change(Change::Run(Box::new(entry.clone())), false).await;
         if written.is_err() && is_new {
-            self.held().remove(&entry.run);
+            self.known().remove(entry.run);
         }
         written
     }
 
     /// Writes a run, for as long as it takes.
     pub async fn run(&self, entry: &OutboxEntry) {
-        self.held().insert(entry.run);
+        self.known().insert(entry.run);
         self.insist(Change::Run(Box::new(entry.clone()))).await;
     }
 
@@ -267,7 +322,7 @@ impl Outbox {
     pub async fn forget_run(&self, run: RunId) {
         self.insist(Change::ForgetRun(run)).await;
         // Only now: until its row is gone, the run counts as known.
-        self.held().remove(&run);
+        self.known().remove(run);
     }
 
     /// Writes a kill request, and only logs a failure: the request is carried out even where it cannot be written.

@@ -69,6 +69,28 @@ impl StoredEnd {
     }
 }
 
+/// Origin of a run that the upstream knows by a key of its own; its number was minted by the outbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunOrigin {
+    /// Number of the run on this worker. No number is minted twice, not even after its run is forgotten.
+    pub run: RunId,
+    /// Key of the run at the upstream; no two runs have the same.
+    pub key: String,
+    /// Work to do, in the notation of the upstream.
+    pub work: String,
+    /// Part of the run's output that the upstream has.
+    pub told: ToldExtent,
+}
+
+/// Extent up to which the upstream has the output and the journal of a run, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ToldExtent {
+    /// Bytes of output that the upstream has.
+    pub output: u64,
+    /// Bytes of the journal that the upstream has.
+    pub journal: u64,
+}
+
 /// Kill request that this worker received or took, until it was executed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KillEntry {

@@ -273,12 +273,18 @@ pub fn output_name(run: RunId, attempt: Attempt) -> String {
     format!("{run}.{attempt}.output")
 }
 
+/// Returns the name of the journal beside that record.
+#[must_use]
+pub fn journal_name(run: RunId, attempt: Attempt) -> String {
+    format!("{run}.{attempt}.journal")
+}
+
 /// Parses run and attempt from a file name in the directory `runs`.
 #[must_use]
 pub fn named(name: &str) -> Option<(RunId, Attempt)> {
     let mut parts = name.split('.');
     let (run, attempt, kind) = (parts.next()?, parts.next()?, parts.next()?);
-    (matches!(kind, "record" | "output") && parts.next().is_none()).then_some(())?;
+    (matches!(kind, "record" | "output" | "journal") && parts.next().is_none()).then_some(())?;
     Some((RunId::new(run.parse().ok()?)?, Attempt(attempt.parse().ok()?)))
 }
 

@@ -4,7 +4,9 @@ use rusqlite::types::FromSql;
 use rusqlite::{Connection, OptionalExtension, Params, Row};
 
 use super::{Change, OutboxContents, OutboxError, OutboxLocation};
-use crate::report::outbox_entry::{DeadLetter, KillEntry, KillPhase, OutboxEntry, Start, StoredEnd};
+use crate::report::outbox_entry::{
+    DeadLetter, KillEntry, KillPhase, OutboxEntry, RunOrigin, Start, StoredEnd, ToldExtent,
+};
 use crate::run::{Attempt, KillId, RunId};
 use crate::wire::disk::EndKind;
 
@@ -29,6 +31,13 @@ const MIGRATIONS: &[&str] = &[
 ",
     "
     ALTER TABLE run ADD COLUMN claim INTEGER;
+",
+    // AUTOINCREMENT keeps the highest number for ever, so that a forgotten run's is not minted again.
+    "
+    CREATE TABLE origin (
+        run INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE, work TEXT NOT NULL,
+        told_output INTEGER NOT NULL, told_journal INTEGER NOT NULL
+    ) STRICT;
 ",
 ];
 
@@ -68,7 +77,15 @@ pub fn read(connection: &Connection) -> rusqlite::Result<OutboxContents> {
         runs: understood(connection, "SELECT * FROM run ORDER BY run", entry)?,
         kills: understood(connection, "SELECT * FROM kill ORDER BY kill", kill_entry)?,
         dead_letters: understood(connection, "SELECT * FROM dead_letter ORDER BY id", dead_letter)?,
+        origins: understood(connection, "SELECT * FROM origin ORDER BY run", origin)?,
+        last_minted: last_minted(connection)?,
     })
+}
+
+/// Returns the highest number that was ever minted, also of runs that are forgotten; 0 where none was.
+fn last_minted(connection: &Connection) -> rusqlite::Result<i64> {
+    let sql = "SELECT seq FROM sqlite_sequence WHERE name = 'origin'";
+    Ok(connection.query_row(sql, [], |row| row.get(0)).optional()?.unwrap_or(0))
 }
 
 fn understood<T>(connection: &Connection, sql: &str, read: fn(&Row<'_>) -> Option<T>) -> rusqlite::Result<Vec<T>> {
@@ -101,7 +118,19 @@ fn apply(connection: &Connection, change: &Change) -> rusqlite::Result<()> {
     match change {
         Change::Nothing => Ok(()),
         Change::Run(entry) => write_run(connection, entry),
-        Change::ForgetRun(run) => execute(connection, "DELETE FROM run WHERE run = ?1", [run.get()]),
+        Change::Accept(accepted) => {
+            write_origin(connection, &accepted.1)?;
+            write_run(connection, &accepted.0)
+        }
+        Change::Told(run, told) => execute(
+            connection,
+            "UPDATE origin SET told_output = ?2, told_journal = ?3 WHERE run = ?1",
+            (run.get(), stored(told.output), stored(told.journal)),
+        ),
+        Change::ForgetRun(run) => {
+            execute(connection, "DELETE FROM origin WHERE run = ?1", [run.get()])?;
+            execute(connection, "DELETE FROM run WHERE run = ?1", [run.get()])
+        }
         Change::Kill(entry) => execute(
             connection,
             "INSERT OR REPLACE INTO kill VALUES (?1, ?2, ?3)",
@@ -132,11 +161,25 @@ fn write_run(connection: &Connection, entry: &OutboxEntry) -> rusqlite::Result<(
             start.map(|start| start.pid),
             start.map(|start| &start.at),
             end.map(|end| serde_json::to_string(&EndKind::from(&end.outcome)).unwrap_or_default()),
-            end.map(|end| i64::try_from(end.output).unwrap_or(i64::MAX)),
+            end.map(|end| stored(end.output)),
             end.map(|end| &end.at),
             entry.claim.map(|claim| claim.0),
         ),
     )
+}
+
+fn write_origin(connection: &Connection, origin: &RunOrigin) -> rusqlite::Result<()> {
+    let RunOrigin { run, key, work, told } = origin;
+    execute(
+        connection,
+        "INSERT INTO origin (run, key, work, told_output, told_journal) VALUES (?1, ?2, ?3, ?4, ?5)",
+        (run.get(), key, work, stored(told.output), stored(told.journal)),
+    )
+}
+
+/// Returns a number of bytes as SQLite keeps it.
+fn stored(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
 fn write_letter(connection: &Connection, letter: &DeadLetter) -> rusqlite::Result<()> {
@@ -182,6 +225,16 @@ fn entry(row: &Row<'_>) -> Option<OutboxEntry> {
         run_log: get(row, "run_log")?,
         start,
         end,
+    })
+}
+
+fn origin(row: &Row<'_>) -> Option<RunOrigin> {
+    let bytes = |name| u64::try_from(get::<i64>(row, name)?).ok();
+    Some(RunOrigin {
+        run: RunId::new(get(row, "run")?)?,
+        key: get(row, "key")?,
+        work: get(row, "work")?,
+        told: ToldExtent { output: bytes("told_output")?, journal: bytes("told_journal")? },
     })
 }
 

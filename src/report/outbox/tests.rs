@@ -201,6 +201,45 @@ async fn the_last_dead_letters_are_kept_and_no_old_ones() {
 }
 
 #[tokio::test]
+async fn a_run_without_a_number_gets_one_with_its_work_in_one_commit() {
+    let directory = directory();
+    let (outbox, _) = open(&directory).await;
+    let entry = outbox.try_accept("task-a", "{}".to_owned(), "token-1".to_owned()).await.expect("accepted");
+    assert_eq!(entry, claimed(1));
+    assert!(outbox.holds(run(1)));
+    assert_eq!(outbox.run_of("task-a"), Some(run(1)));
+    outbox.told(run(1), ToldExtent { output: 7, journal: 3 }).await;
+    let found = reopened(&directory, outbox).await;
+    assert_eq!(found.runs, [claimed(1)]);
+    let told = ToldExtent { output: 7, journal: 3 };
+    assert_eq!(found.origins, [RunOrigin { run: run(1), key: "task-a".to_owned(), work: "{}".to_owned(), told }]);
+}
+
+#[tokio::test]
+async fn a_key_has_one_run_until_it_is_forgotten_and_a_number_is_never_minted_again() {
+    let directory = directory();
+    let (outbox, _) = open(&directory).await;
+    let accept = async |outbox: &Outbox| outbox.try_accept("a", String::new(), String::new()).await;
+    assert_eq!(accept(&outbox).await.expect("accepted").run, run(1));
+    assert!(matches!(accept(&outbox).await, Err(OutboxError::KnownKey(_))));
+    outbox.forget_run(run(1)).await;
+    assert_eq!(outbox.run_of("a"), None);
+    close(outbox).await;
+    let (outbox, found) = open(&directory).await;
+    assert!(found.runs.is_empty() && found.origins.is_empty());
+    assert_eq!(accept(&outbox).await.expect("accepted").run, run(2));
+}
+
+#[tokio::test]
+async fn a_number_of_a_record_whose_row_is_lost_is_not_minted() {
+    let directory = directory();
+    let (outbox, _) = open(&directory).await;
+    outbox.mint_above(run(41));
+    let entry = outbox.try_accept("a", String::new(), String::new()).await.expect("accepted");
+    assert_eq!(entry.run, run(42));
+}
+
+#[tokio::test]
 async fn the_directory_of_another_server_is_not_opened() {
     let directory = directory();
     let (outbox, _) = open(&directory).await;
@@ -218,6 +257,20 @@ async fn a_file_of_a_later_version_is_not_opened() {
     behind_its_back(&directory, "PRAGMA user_version = 99");
     let refused = Outbox::open(at(place(&directory), SERVER)).await.expect_err("a later version");
     assert!(matches!(refused, OutboxError::Newer { found: 99, .. }), "{refused}");
+}
+
+#[tokio::test]
+async fn a_file_of_the_version_before_origins_is_migrated_with_its_rows() {
+    let directory = directory();
+    let (outbox, _) = open(&directory).await;
+    outbox.run(&claimed(7)).await;
+    close(outbox).await;
+    behind_its_back(&directory, "DROP TABLE origin; PRAGMA user_version = 2");
+    let (outbox, found) = open(&directory).await;
+    assert_eq!(found.runs, [claimed(7)]);
+    let entry = outbox.try_accept("a", String::new(), String::new()).await.expect("accepted");
+    assert_eq!(entry.run, run(1));
+    assert_eq!(reopened(&directory, outbox).await.origins.len(), 1);
 }
 
 #[tokio::test]
@@ -456,7 +509,7 @@ async fn a_writer_that_panics_leaves_no_caller_waiting_and_holds_claims_back() {
 async fn a_writer_that_is_gone_is_told() {
     let (writer, requests) = mpsc::channel(1);
     drop(requests);
-    let outbox = Outbox { writer, held: Arc::default(), wrong: watch::channel(None).1 };
+    let outbox = Outbox { writer, known: Arc::default(), wrong: watch::channel(None).1 };
     assert!(matches!(outbox.try_run(&claimed(1)).await, Err(OutboxError::Closed)));
     outbox.run(&claimed(1)).await;
     outbox.settle().await;

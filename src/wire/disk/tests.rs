@@ -154,8 +154,10 @@ fn the_names_of_files_say_what_they_are() {
     let run = RunId::new(12).expect("a run");
     assert_eq!(record_name(run, Attempt(3)), "12.3.record");
     assert_eq!(output_name(run, Attempt(3)), "12.3.output");
+    assert_eq!(journal_name(run, Attempt(3)), "12.3.journal");
     assert_eq!(named("12.3.record"), Some((run, Attempt(3))));
     assert_eq!(named("12.3.output"), Some((run, Attempt(3))));
+    assert_eq!(named("12.3.journal"), Some((run, Attempt(3))));
     for name in [
         "",
         ".",
@@ -203,6 +205,7 @@ proptest! {
         let run = RunId::new(run).expect("a run");
         prop_assert_eq!(named(&record_name(run, Attempt(attempt))), Some((run, Attempt(attempt))));
         prop_assert_eq!(named(&output_name(run, Attempt(attempt))), Some((run, Attempt(attempt))));
+        prop_assert_eq!(named(&journal_name(run, Attempt(attempt))), Some((run, Attempt(attempt))));
     }
 }
 
