@@ -38,6 +38,7 @@
 //! | `report` | `run`, `wire`, `upstream` |
 //! | `execution` | `run`, `wire`, `report` |
 //! | `execution/shim` | `run`, `wire` |
+//! | `execution/steps` | `run`, `wire`, `execution/shim` |
 //! | `intake` | `run`, `upstream`, `execution`, `report` |
 //! | `source` | `run`, `wire`, `upstream`, `intake`, `execution`, `report` |
 //! | `server` | `run`, `wire` |

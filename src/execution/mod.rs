@@ -16,6 +16,7 @@ mod script_directories;
 mod script_files;
 pub mod shim;
 mod spares;
+pub mod steps;
 
 use std::fs::File;
 use std::io;

@@ -15,6 +15,7 @@ mod order;
 mod outcome;
 mod policy;
 pub mod script;
+pub mod steps;
 pub mod worker_lifecycle;
 
 pub use action::{Pace, RequestId, WorkerCommand, WorkerRequest, WorkerState};

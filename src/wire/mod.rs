@@ -15,6 +15,7 @@ pub mod reason;
 pub mod reference;
 pub mod resources;
 pub mod shim;
+pub mod steps;
 pub mod time;
 pub mod uplink;
 pub mod zmtp;

@@ -31,6 +31,7 @@ mod script_files;
 mod secrets;
 mod server_oracle;
 mod service;
+mod steps;
 mod supervision;
 
 use std::time::Duration;
