@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::{GOOD, LONGEST_PAUSE, pause_after};
-use crate::rest::Backoff;
+use crate::upstream::Backoff;
 
 #[test]
 fn after_a_long_outage_a_worker_is_back_within_seconds_and_not_all_at_once() {
