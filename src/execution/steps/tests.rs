@@ -167,11 +167,11 @@ fn the_pid_file_names_the_program_and_refuses_a_second_one() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("pid");
     let others = json!({"pid_file": path});
-    let cat = exec(&format!("sh -c 'echo $$; cat {}'", path.display()));
-    // The file is written after the program is started, which may have looked by then.
+    // The file is written after the program is started, which therefore waits for it.
+    let cat = exec(&format!("sh -c 'echo $$; until grep . {} 2>/dev/null; do sleep 0.01; done'", path.display()));
     let Ran { succeeded, log, .. } = ran(&directory, json!([exec("true"), cat]), others.clone());
     let said = printed(&log);
-    assert!(said.len() == 1 || (succeeded && said[0] == said[1]), "{log:?}");
+    assert!(succeeded && said.len() == 2 && said[0] == said[1], "{log:?}");
     assert!(!path.exists());
     std::fs::write(&path, std::process::id().to_string()).expect("written");
     let Ran { succeeded, log, .. } = ran(&directory, json!([exec("echo no")]), others.clone());
