@@ -7,6 +7,7 @@ pub mod broadcast;
 pub mod disk;
 pub mod event;
 pub mod feed;
+pub mod flamenco;
 pub mod hmac;
 pub mod instance;
 pub mod lack;
