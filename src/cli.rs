@@ -1,4 +1,6 @@
-//! Command line of the worker, worded as the original's.
+//! Command lines of the workers, worded as those of the originals.
+
+mod flamenco;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -6,7 +8,8 @@ use std::path::PathBuf;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{ArgAction, Parser, ValueEnum};
 
-use crate::config::Surroundings;
+use crate::config::{Surroundings, WorkerProgram};
+pub use flamenco::FlamencoCommandLine;
 
 #[cfg(test)]
 mod tests;
@@ -103,22 +106,74 @@ impl WorkerCommandLine {
     /// # Errors
     /// If it cannot be parsed, or if help or the version was asked for.
     pub fn of_process() -> Result<Self, clap::Error> {
-        Self::try_parse_from(std::env::args_os().map(two_dashes))
+        Self::try_parse_from(std::env::args_os().map(|word| with_two_dashes(word, &ONE_DASH)))
     }
 
-    /// Returns the surroundings of this process for the configuration, with the keys that the command line sets.
+    /// Returns what the daemon is to do.
     #[must_use]
-    pub fn surroundings(&self) -> Surroundings {
+    pub fn options(self) -> DaemonOptions {
         let restart = self.restart_exit_code.map(|code| ("restart_exit_code", (RESTART, code.to_string())));
-        Surroundings { options: restart.into_iter().collect(), ..Surroundings::of_process() }
+        DaemonOptions {
+            program: WorkerProgram::JobRunner,
+            config_path: self.config_path,
+            checks_config: self.check_config,
+            logs_config: false,
+            question: DaemonQuestion::of(self.status, self.sleep, self.wake, self.retry_dead_letters),
+            json: self.json,
+            log_format: self.log_format,
+            surroundings: Surroundings { options: restart.into_iter().collect(), ..Surroundings::of_process() },
+        }
+    }
+}
+
+/// What a command line asks a daemon for.
+#[derive(Clone, Debug)]
+pub struct DaemonOptions {
+    /// Program whose configuration is read.
+    pub program: WorkerProgram,
+    /// Configuration file, if the command line names one.
+    pub config_path: Option<PathBuf>,
+    /// Whether only the configuration is shown and checked.
+    pub checks_config: bool,
+    /// Whether the effective settings are logged at the start.
+    pub logs_config: bool,
+    /// Question to a worker that runs.
+    pub question: Option<DaemonQuestion>,
+    /// Whether the question is answered as JSON.
+    pub json: bool,
+    /// Format of the log lines.
+    pub log_format: LogFormat,
+    /// Surroundings of the process, with the keys that the command line sets.
+    pub surroundings: Surroundings,
+}
+
+/// Question to a worker that runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DaemonQuestion {
+    /// Show the status.
+    Status,
+    /// Take no new runs until the worker is woken.
+    Sleep,
+    /// Take new runs again.
+    Wake,
+    /// Deliver at once what was rejected.
+    RetryDeadLetters,
+}
+
+impl DaemonQuestion {
+    /// Returns the question of the flag that is set.
+    fn of(status: bool, sleep: bool, wake: bool, retry_dead_letters: bool) -> Option<Self> {
+        [(status, Self::Status), (sleep, Self::Sleep), (wake, Self::Wake), (retry_dead_letters, Self::RetryDeadLetters)]
+            .into_iter()
+            .find_map(|(is_set, question)| is_set.then_some(question))
     }
 }
 
 /// Adds the second dash to an option that may be written with one.
-fn two_dashes(word: OsString) -> OsString {
+fn with_two_dashes(word: OsString, one_dash: &[&str]) -> OsString {
     // clap would read an option with one dash as a cluster of short options.
     let name = word.to_str().and_then(|word| word.split('=').next());
-    if name.is_some_and(|name| ONE_DASH.contains(&name)) {
+    if name.is_some_and(|name| one_dash.contains(&name)) {
         let mut longer = OsString::from("-");
         longer.push(word);
         return longer;

@@ -47,6 +47,12 @@ points! {
     GroupCommitted,
     /// All callers have their answers.
     GroupAnswered,
+    /// A task is in the outbox, and nothing of it is started.
+    TaskAccepted,
+    /// The Manager took an update of a task, and the outbox does not say so.
+    UpdateSent,
+    /// The Manager was told that the worker leaves.
+    SignOffSent,
     /// The worker is about to commit changes to the outbox.
     OutboxNext,
     /// The commit is on disk, and no caller knows of it yet.
@@ -107,8 +113,11 @@ points! {
 
 impl Point {
     /// Points that a worker or its shims pass.
-    // The points of the server are declared first.
-    pub const OF_WORKER: &[Self] = Self::ALL.split_at(Self::GroupAnswered as usize + 1).1;
+    // The points of the server are declared first, and then those of a worker of another service.
+    pub const OF_WORKER: &[Self] = Self::ALL.split_at(Self::SignOffSent as usize + 1).1;
+    /// Points that a worker passes besides, whose upstream is a Flamenco Manager.
+    pub const OF_FLAMENCO_WORKER: &[Self] =
+        Self::ALL.split_at(Self::SignOffSent as usize + 1).0.split_at(Self::GroupAnswered as usize + 1).1;
     /// Points that the server passes.
     pub const OF_SERVER: &[Self] = Self::ALL.split_at(Self::GroupAnswered as usize + 1).0;
 

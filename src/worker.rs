@@ -19,15 +19,18 @@ use crate::intake::{self, Intake, SleepState};
 use crate::report::{
     DeadLetter, EventPublisher, Outbox, OutboxError, OutboxLocation, Recipient, RememberedStateFile, Reporter,
 };
+use crate::run::Cause;
 use crate::run::worker_lifecycle::Leave;
-use crate::run::{ApiKey, Cause};
+use crate::source::UpstreamSettings;
 use crate::source::broadcast::Broadcast;
+use crate::source::flamenco::FlamencoSource;
 use crate::source::leftover::LeftoverSource;
 use crate::source::status_reporter::StatusReporter;
 use crate::source::websocket::{OrderSource, WebSocket};
-use crate::upstream::job_runner::{self, RestClient, instance_of};
+use crate::upstream::flamenco::FlamencoClient;
+use crate::upstream::job_runner::{self, InstanceOrigin, RestClient, instance_of};
 use crate::upstream::{ClientError, TlsError, Upstream, tls_config};
-use crate::{execution, report, source};
+use crate::{execution, report};
 
 /// Longest silence of the server after which a worker that leaves still waits for an answer.
 const LAST_ATTEMPT: Duration = Duration::from_secs(10);
@@ -35,10 +38,8 @@ const LAST_ATTEMPT: Duration = Duration::from_secs(10);
 /// Settings of a worker, one part for each layer.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Settings of the signed HTTP client.
-    pub rest: job_runner::Settings,
-    /// Settings of the sources of orders.
-    pub source: source::Settings,
+    /// Settings of the service that gives the worker its runs.
+    pub upstream: UpstreamSettings,
     /// Settings that decide whether and when an order is followed.
     pub intake: intake::Settings,
     /// Settings for executing runs.
@@ -89,12 +90,45 @@ pub struct RunningWorker {
     intake: Intake,
     reporter: Reporter,
     execution: Execution,
-    broadcast: Broadcast,
-    websocket: WebSocket,
-    status_reporter: StatusReporter,
+    sources: Sources,
     stop: CancellationToken,
-    publisher: JoinHandle<()>,
     begun: Instant,
+}
+
+/// Running sources, by the kind of service.
+enum Sources {
+    JobRunner { broadcast: Broadcast, websocket: WebSocket, status_reporter: StatusReporter, publisher: JoinHandle<()> },
+    Flamenco(FlamencoSource),
+}
+
+/// Client of the service, and the recipient of the reports.
+struct Connected {
+    upstream: Upstream,
+    recipient: Recipient,
+    /// Thread that publishes events; `None` where the service takes none.
+    publisher: Option<JoinHandle<()>>,
+    /// Origin of the instance id.
+    origin: InstanceOrigin,
+}
+
+/// Sets up the client of the service.
+fn connect(settings: &Settings) -> Result<Connected, WorkerError> {
+    let state = &settings.state_path;
+    match &settings.upstream {
+        UpstreamSettings::JobRunner { rest, .. } => {
+            let (instance, origin) = instance_of(state).map_err(|e| WorkerError::State(state.clone(), e))?;
+            let client = RestClient::of_instance(rest.clone(), instance)?;
+            let (event_publisher, publisher) = EventPublisher::start(settings.report.ws_server())?;
+            let recipient = Recipient::JobRunner { client: client.clone(), event_publisher };
+            Ok(Connected { upstream: Upstream::JobRunner(client), recipient, publisher: Some(publisher), origin })
+        }
+        UpstreamSettings::Flamenco { client, push, .. } => {
+            let client = FlamencoClient::new(client.clone())?;
+            let recipient = Recipient::Flamenco { client: client.clone(), push: *push };
+            let upstream = Upstream::Flamenco(client);
+            Ok(Connected { upstream, recipient, publisher: None, origin: InstanceOrigin::Kept })
+        }
+    }
 }
 
 /// Snapshot of a worker; the daemon sends it as JSON in answer to a status request.
@@ -151,34 +185,30 @@ impl RunningWorker {
     /// If the settings or the state directory cannot be used. A server that does not answer is no error.
     pub async fn start(settings: Settings, shim: ShimProgram) -> Result<Self, WorkerError> {
         let state = settings.state_path.clone();
-        let key: ApiKey = settings.rest.api_key.clone();
         let policy = settings.intake.incomplete_runs;
         let slots = settings.intake.concurrent_jobs as usize;
-        let websocket = websocket(&settings)?;
+        let websocket = websocket(&settings.upstream)?;
 
         // The outbox is opened first, because it refuses a state directory that belongs to another server.
         let place = OutboxLocation {
             path: state.join("outbox.sqlite"),
-            server: settings.belongs_to,
+            server: settings.belongs_to.clone(),
             durability: settings.report.durability,
             reserve: settings.intake.min_free_bytes,
         };
         let (outbox, found) = Outbox::open(place).await?;
-        let (instance, origin) = instance_of(&state).map_err(|e| WorkerError::State(state.clone(), e))?;
-        let client = RestClient::of_instance(settings.rest, instance)?;
-        let upstream = Upstream::JobRunner(client.clone());
-        let (event_publisher, publisher) = EventPublisher::start(settings.report.ws_server())?;
+        let Connected { upstream, recipient, publisher, origin } = connect(&settings)?;
         let execution = Execution::new(settings.execution, &state, shim, slots)
             .map_err(|e| WorkerError::State(state.clone(), e))?;
         let logs = Arc::new(execution.logs().clone());
-        let recipient = Recipient::JobRunner { client: client.clone(), event_publisher };
         let reporter = Reporter::new(recipient, outbox, logs, settings.report, found.dead_letters);
         let remembered_file = RememberedStateFile::of(&state);
         let intake =
             Intake::open(upstream.clone(), reporter.clone(), execution.clone(), settings.intake, remembered_file);
 
-        let status_reporter =
-            StatusReporter::start(client.clone(), intake.clone(), reporter.clone(), settings.restarts);
+        let stop = CancellationToken::new();
+        let parts = SourceParts { intake: intake.clone(), reporter: reporter.clone(), restarts: settings.restarts };
+        let reporting = parts.report_status(&upstream);
         let leftovers = LeftoverSource {
             intake: intake.clone(),
             reporter: reporter.clone(),
@@ -189,23 +219,10 @@ impl RunningWorker {
         };
         // Leftovers are taken up before any source is connected, so that an order for one of their runs finds it known.
         leftovers.take_up(found.runs, found.kills).await;
-        let stop = CancellationToken::new();
         tokio::spawn(stop.clone().run_until_cancelled_owned(leftovers.account_for_unknown()));
-        let websocket = WebSocket::start(websocket, client, intake.clone(), stop.clone());
-        let broadcast = Broadcast::start(settings.source, &key, intake.clone())?;
+        let sources = parts.start(&upstream, settings.upstream, websocket, reporting.zip(publisher), &stop)?;
         let begun = Instant::now();
-        Ok(Self {
-            upstream,
-            intake,
-            reporter,
-            execution,
-            broadcast,
-            websocket,
-            status_reporter,
-            stop,
-            publisher,
-            begun,
-        })
+        Ok(Self { upstream, intake, reporter, execution, sources, stop, begun })
     }
 
     /// Applies other settings from now on. API key, server and state directory must be the same.
@@ -214,11 +231,23 @@ impl RunningWorker {
     /// If the settings cannot be used; nothing changes then.
     pub async fn reconfigure(&self, settings: Settings) -> Result<(), WorkerError> {
         // Steps that can fail come first, so that a refusal changes nothing.
-        let websocket = websocket(&settings)?;
-        let Upstream::JobRunner(client) = &self.upstream;
-        client.reconfigure(settings.rest)?;
-        self.websocket.reconfigure(websocket);
-        self.broadcast.reconfigure(settings.source);
+        let target = websocket(&settings.upstream)?;
+        match (&self.upstream, &self.sources, settings.upstream) {
+            (
+                Upstream::JobRunner(client),
+                Sources::JobRunner { broadcast, websocket, .. },
+                UpstreamSettings::JobRunner { rest, source },
+            ) => {
+                client.reconfigure(rest)?;
+                websocket.reconfigure(target);
+                broadcast.reconfigure(source);
+            }
+            (Upstream::Flamenco(client), Sources::Flamenco(_), UpstreamSettings::Flamenco { client: settings, .. }) => {
+                client.reconfigure(settings)?;
+            }
+            // The kind of service is that of the program.
+            (Upstream::JobRunner(_) | Upstream::Flamenco(_), _, _) => {}
+        }
         self.execution.reconfigure(settings.execution, settings.intake.concurrent_jobs as usize);
         self.reporter.reconfigure(settings.report);
         self.intake.reconfigure(settings.intake).await;
@@ -264,6 +293,14 @@ impl RunningWorker {
         }
     }
 
+    /// Waits until the service refuses the worker for good; for ever where it does not.
+    pub async fn refused(&self) {
+        match &self.sources {
+            Sources::JobRunner { .. } => std::future::pending().await,
+            Sources::Flamenco(source) => source.refused().await,
+        }
+    }
+
     /// Returns the number of scripts that run, with every change of it.
     #[must_use]
     pub fn executing(&self) -> watch::Receiver<usize> {
@@ -272,7 +309,19 @@ impl RunningWorker {
 
     /// Stops the scripts of all runs under way.
     pub async fn stop_runs(&self) {
-        self.intake.stop_all(Cause::Interrupted).await;
+        let cause = match self.upstream {
+            Upstream::JobRunner(_) => Cause::Interrupted,
+            // A Manager counts a task that was stopped as failed, unless it gets the task back.
+            Upstream::Flamenco(_) => Cause::GivenBack,
+        };
+        self.intake.stop_all(cause).await;
+    }
+
+    /// Takes no new runs from now on, stops the scripts of all runs under way, and gives the runs back.
+    pub async fn give_back_runs(&self) {
+        // First, so that a run that is just being given to this worker is given back, too.
+        self.intake.drain().await;
+        self.intake.stop_all(Cause::GivenBack).await;
     }
 
     /// Leaves after a drain: delivers what the server takes in time; the rest is on disk.
@@ -280,7 +329,13 @@ impl RunningWorker {
         self.stop.cancel();
         self.reporter.flush(LAST_ATTEMPT).await;
         self.intake.has_left().await;
-        let _ = tokio::time::timeout(DEPARTURE_TIMEOUT, self.status_reporter.departure_reported()).await;
+        let departure = async {
+            match &self.sources {
+                Sources::JobRunner { status_reporter, .. } => status_reporter.departure_reported().await,
+                Sources::Flamenco(source) => source.sign_off().await,
+            }
+        };
+        let _ = tokio::time::timeout(DEPARTURE_TIMEOUT, departure).await;
         self.part().await;
     }
 
@@ -294,7 +349,8 @@ impl RunningWorker {
     async fn part(self) {
         // A full disk must not keep the worker from leaving: runs under way are also in the records of their shims.
         let _ = tokio::time::timeout(LAST_ATTEMPT, self.reporter.outbox().settle()).await;
-        let Self { reporter, publisher, broadcast, .. } = self;
+        let Self { reporter, sources, .. } = self;
+        let Sources::JobRunner { broadcast, publisher, .. } = sources else { return };
         // Joining a thread blocks, and a name server may hold up libzmq.
         let parting = tokio::task::spawn_blocking(move || {
             reporter.close_events();
@@ -310,7 +366,7 @@ impl RunningWorker {
         WorkerStatus {
             version: env!("CARGO_PKG_VERSION"),
             pid: std::process::id(),
-            api_key: self.upstream.worker().to_owned(),
+            api_key: self.upstream.worker(),
             uptime_seconds: self.begun.elapsed().as_secs(),
             server: health.verdict().name(),
             seconds_since_ping: health.since_ping().map(|since| since.as_secs()),
@@ -323,10 +379,55 @@ impl RunningWorker {
     }
 }
 
+/// Handles and settings that sources are started with.
+struct SourceParts {
+    intake: Intake,
+    reporter: Reporter,
+    restarts: bool,
+}
+
+impl SourceParts {
+    /// Starts to report the status of the worker, where the service takes reports.
+    fn report_status(&self, upstream: &Upstream) -> Option<StatusReporter> {
+        let client = upstream.job_runner()?.clone();
+        Some(StatusReporter::start(client, self.intake.clone(), self.reporter.clone(), self.restarts))
+    }
+
+    /// Starts the sources of orders.
+    fn start(
+        self,
+        upstream: &Upstream,
+        settings: UpstreamSettings,
+        websocket: Option<OrderSource>,
+        reporting: Option<(StatusReporter, JoinHandle<()>)>,
+        stop: &CancellationToken,
+    ) -> Result<Sources, WorkerError> {
+        let Self { intake, reporter, .. } = self;
+        match (upstream, settings, reporting) {
+            (
+                Upstream::JobRunner(client),
+                UpstreamSettings::JobRunner { rest, source },
+                Some((status_reporter, publisher)),
+            ) => {
+                let websocket = WebSocket::start(websocket, client.clone(), intake.clone(), stop.clone());
+                let broadcast = Broadcast::start(source, &rest.api_key, intake)?;
+                Ok(Sources::JobRunner { broadcast, websocket, status_reporter, publisher })
+            }
+            (Upstream::Flamenco(client), UpstreamSettings::Flamenco { source, .. }, _) => {
+                Ok(Sources::Flamenco(FlamencoSource::start(client.clone(), intake, reporter, source, stop.clone())))
+            }
+            (Upstream::JobRunner(_) | Upstream::Flamenco(_), _, _) => {
+                unreachable!("the client is made from the settings")
+            }
+        }
+    }
+}
+
 /// Returns the WebSocket server that sends orders, or `None` where no URL is configured.
-fn websocket(settings: &Settings) -> Result<Option<OrderSource>, TlsError> {
-    let Some(url) = settings.source.ws_url.clone() else { return Ok(None) };
-    let job_runner::Settings { tls_verify, ca_file, .. } = &settings.rest;
+fn websocket(settings: &UpstreamSettings) -> Result<Option<OrderSource>, TlsError> {
+    let UpstreamSettings::JobRunner { rest, source } = settings else { return Ok(None) };
+    let Some(url) = source.ws_url.clone() else { return Ok(None) };
+    let job_runner::Settings { tls_verify, ca_file, .. } = rest;
     let tls = tls_config(url.scheme() == "wss", *tls_verify, ca_file.as_deref())?;
     Ok(Some(OrderSource { url, tls: Arc::new(tls) }))
 }

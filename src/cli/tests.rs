@@ -2,7 +2,7 @@ use super::*;
 
 fn parsed(words: &[&str]) -> Result<WorkerCommandLine, clap::Error> {
     let words = ["job_runner_worker"].iter().chain(words).map(OsString::from);
-    WorkerCommandLine::try_parse_from(words.map(two_dashes))
+    WorkerCommandLine::try_parse_from(words.map(|word| with_two_dashes(word, &ONE_DASH)))
 }
 
 #[test]

@@ -179,12 +179,11 @@ fn settings_of(
     ];
     let built = config::built(&texts, &Surroundings::of_process())
         .map_err(|e| CommandFailure::new(FAILURE, e.mistakes.join("; ")))?;
-    let config::Settings { rest, source, intake, execution, report, daemon } = built;
+    let config::Settings { upstream, intake, execution, report, daemon } = built;
     // The state belongs to the data directory, whatever port was free this time.
     let belongs_to = format!("the server of {}", row.id);
     Ok(worker::Settings {
-        rest,
-        source,
+        upstream,
         intake,
         execution,
         report,

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::args::Serve as Args;
 use super::embedded::failure;
 use super::exit::{CANNOT_CREATE, CommandFailure, OK, print, say};
-use crate::config::{self, LoadedServer, Surroundings, load_server};
+use crate::config::{self, LoadedServer, SignalMeanings, Surroundings, load_server};
 use crate::daemon::{DaemonSignals, Level, PidFile, SignalRequest, give_back_large_pieces, start_log};
 use crate::server::Server;
 use crate::server::http::connections::raise_descriptor_limit;
@@ -40,7 +40,7 @@ fn load(path: &Path) -> Result<LoadedServer, config::ConfigFailure> {
 }
 
 async fn serve(mut loaded: LoadedServer, args: &Args, level: Level) -> Result<u8, CommandFailure> {
-    let mut signals = DaemonSignals::listen()
+    let mut signals = DaemonSignals::listen(SignalMeanings::JOB_RUNNER)
         .map_err(|e| CommandFailure::new(super::exit::FAILURE, format!("cannot listen for signals: {e}")))?;
     let pid_file = loaded.settings.pid_file.as_deref().map(PidFile::write).transpose();
     let _pid_file = pid_file.map_err(|e| CommandFailure::new(CANNOT_CREATE, e))?;
@@ -54,9 +54,9 @@ async fn serve(mut loaded: LoadedServer, args: &Args, level: Level) -> Result<u8
     );
     loop {
         match signals.next().await {
-            SignalRequest::Terminate | SignalRequest::HandOver => break,
+            SignalRequest::Terminate | SignalRequest::GiveBack | SignalRequest::HandOver => break,
             SignalRequest::Reload => loaded = reload(loaded, args, &level),
-            SignalRequest::Dump => {}
+            SignalRequest::Dump | SignalRequest::Sleep | SignalRequest::Wake => {}
         }
     }
     server.stop().await;

@@ -18,4 +18,38 @@ pub struct DaemonSettings {
     pub restart_exit_code: Option<u8>,
     /// Least severe level that is logged.
     pub log_level: LogLevel,
+    /// Meaning of the signals that differ between programs.
+    pub signals: SignalMeanings,
+}
+
+/// Meaning of the signals that differ between programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SignalMeanings {
+    /// Meaning of the first TERM or INT.
+    pub term: TermMeaning,
+    /// Meaning of USR1 and USR2.
+    pub usr: UsrMeaning,
+}
+
+impl SignalMeanings {
+    /// Meanings for a worker of Job-Runner.
+    pub const JOB_RUNNER: Self = Self { term: TermMeaning::Drain, usr: UsrMeaning::DumpAndHandOver };
+}
+
+/// Meaning of the first TERM or INT.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TermMeaning {
+    /// Running scripts finish first.
+    Drain,
+    /// Running scripts are stopped, and their runs are given back.
+    GiveBack,
+}
+
+/// Meaning of USR1 and USR2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UsrMeaning {
+    /// USR1 writes the status to the log, USR2 hands over.
+    DumpAndHandOver,
+    /// USR1 lets the worker sleep, USR2 wakes it, as the original since version 2.1.
+    SleepAndWake,
 }

@@ -28,6 +28,16 @@ const DEFAULT: &str = "DEFAULT";
 /// Name by which `%(__name__)s` refers to the section itself.
 const NAME: &str = "__name__";
 
+/// Rules by which a file is read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Dialect {
+    /// `ConfigParser` of Python 2.7.
+    #[default]
+    Python2,
+    /// `configparser` of Python 3: a comment is a line of its own, which may be indented, and `rem` begins none.
+    Python3,
+}
+
 /// Fault of a line that is neither comment, section, key nor continuation.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum LineFault {
@@ -106,9 +116,16 @@ pub struct Document {
 
 impl Document {
     /// Parses a whole text; faults are collected in `bad_lines`.
+    #[cfg(test)]
     #[must_use]
     pub fn parse(text: &str) -> Self {
-        let mut reader = Reader { document: Self::default(), section: None, key: None };
+        Self::parse_as(text, Dialect::Python2)
+    }
+
+    /// Parses a whole text by the rules of a dialect.
+    #[must_use]
+    pub fn parse_as(text: &str, dialect: Dialect) -> Self {
+        let mut reader = Reader { document: Self::default(), section: None, key: None, dialect };
         // Python opens the file without universal newlines: only `\n` ends a line, and `\r` is a space.
         for (index, line) in text.split_inclusive('\n').enumerate() {
             if reader.read(index + 1, line.strip_suffix('\n').unwrap_or(line)).is_err() {
@@ -169,11 +186,19 @@ struct Reader {
     section: Option<Option<String>>,
     /// Key that an indented line continues.
     key: Option<String>,
+    dialect: Dialect,
 }
 
 impl Reader {
     fn read(&mut self, number: usize, line: &str) -> Result<(), Stop> {
-        if is_ignored(line) {
+        let is_ignored = match self.dialect {
+            Dialect::Python2 => is_ignored(line),
+            Dialect::Python3 => {
+                let text = line.trim_matches(is_space);
+                text.is_empty() || text.starts_with(['#', ';'])
+            }
+        };
+        if is_ignored {
             return Ok(());
         }
         if line.starts_with(is_space) && self.continued(line) {
@@ -226,7 +251,12 @@ impl Reader {
 
     fn set(&mut self, number: usize, key: &str, text: &str) {
         let key = key.to_ascii_lowercase();
-        let value = first_line(text, number);
+        let value = match self.dialect {
+            Dialect::Python2 => first_line(text, number),
+            Dialect::Python3 => {
+                RawValue { raw: text.trim_matches(is_space).to_owned(), line: number, comment_cut: false }
+            }
+        };
         let before = self.values().and_then(|values| values.insert(key.clone(), value));
         if let Some(before) = before {
             let oddity = Oddity::DuplicateKey { key: key.clone(), first: before.line, line: number };

@@ -29,6 +29,9 @@ pub enum InterpolationFault {
     /// An incomplete or unknown conversion; Python's `ValueError`.
     #[error("has a broken `%(`; allowed is %(name)s, and %% for a literal %")]
     Broken,
+    /// A dollar sign without a name in braces; Python 3's `InterpolationSyntaxError`.
+    #[error("has a `$` that is no ${{name}}; a literal $ is written $$")]
+    Dollar,
     /// A result beyond `MAX_LENGTH`, at which Python would have gone on.
     #[error("grows longer than 1 MB when its %(name)s are filled in")]
     TooLong,
@@ -45,6 +48,45 @@ pub fn interpolate<'a>(raw: &str, lookup: impl Fn(&str) -> Option<&'a str>) -> R
         value = format(&lower_names(&value), &lookup)?;
     }
     if value.contains("%(") { Err(InterpolationFault::TooDeep) } else { Ok(value) }
+}
+
+/// Replaces every `${name}` and `${section:name}`, as Python 3's `ExtendedInterpolation` does; `$$` is one dollar sign.
+/// `lookup` is called with the section, where one is named, and a lower-case name.
+pub fn of_python3<'a>(
+    raw: &str,
+    lookup: impl Fn(Option<&str>, &str) -> Option<&'a str>,
+) -> Result<String, InterpolationFault> {
+    expanded(raw, &lookup, MAX_DEPTH)
+}
+
+fn expanded<'a>(
+    raw: &str,
+    lookup: &impl Fn(Option<&str>, &str) -> Option<&'a str>,
+    depth: usize,
+) -> Result<String, InterpolationFault> {
+    let mut value = String::with_capacity(raw.len());
+    let mut rest = raw;
+    while let Some((before, after)) = rest.split_once('$') {
+        value.push_str(before);
+        if let Some(after) = after.strip_prefix('$') {
+            value.push('$');
+            rest = after;
+            continue;
+        }
+        let named = after.strip_prefix('{').and_then(|after| after.split_once('}'));
+        let (name, after) = named.ok_or(InterpolationFault::Dollar)?;
+        let (section, key) = name.split_once(':').map_or((None, name), |(section, key)| (Some(section), key));
+        let raw = lookup(section, &key.to_ascii_lowercase());
+        let raw = raw.ok_or_else(|| InterpolationFault::Missing(name.to_owned()))?;
+        let depth = depth.checked_sub(1).ok_or(InterpolationFault::TooDeep)?;
+        value.push_str(&expanded(raw, lookup, depth)?);
+        if value.len() > MAX_LENGTH {
+            return Err(InterpolationFault::TooLong);
+        }
+        rest = after;
+    }
+    value.push_str(rest);
+    Ok(value)
 }
 
 /// Lower-cases names in `%(NAME)s` alone, as Python does; `%(NAME)5s` is looked up as written.

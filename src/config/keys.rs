@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use super::ini::Dialect;
+
 /// Names by which a program is configured: its section, variables and keys.
 #[derive(Clone, Copy, Debug)]
 pub struct ConfiguredProgram {
@@ -17,6 +19,8 @@ pub struct ConfiguredProgram {
     pub state: &'static str,
     /// Keys of the program, in the order in which they are listed.
     pub keys: &'static [Key],
+    /// Rules by which its file is read.
+    pub dialect: Dialect,
 }
 
 /// Variable that names the file with the worker's secret.
@@ -30,6 +34,7 @@ pub const WORKER: ConfiguredProgram = ConfiguredProgram {
     secret_file: Some(SECRET_FILE),
     state: "job-runner-worker",
     keys: KEYS,
+    dialect: Dialect::Python2,
 };
 
 /// Value of a key that neither the environment nor the file sets.
@@ -102,7 +107,7 @@ impl Key {
     /// Returns whether a value of the key may have a secret in it, which no message may show.
     #[must_use]
     pub fn may_hold_secret(&self) -> bool {
-        matches!(self.name, "secret" | "database")
+        matches!(self.name, "secret" | "database" | "worker_secret" | "worker_registration_secret")
     }
 
     pub(super) const fn live(self) -> Self {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::file;
 use super::findings::{Findings, Given, Origin, Texts};
-use super::ini::{Document, RawValue};
+use super::ini::{Dialect, Document, RawValue};
 use super::interpolate::{self, interpolate};
 use super::keys::{ConfiguredProgram, Key, Preset};
 use super::surroundings::Surroundings;
@@ -30,7 +30,7 @@ impl Layers<'_> {
     }
 
     /// Returns the text in force for a key; `None` if there is none or it is unusable, which is in the findings.
-    fn given(&self, key: &Key, findings: &mut Findings) -> Option<Given> {
+    pub fn given(&self, key: &Key, findings: &mut Findings) -> Option<Given> {
         // From the strongest source to the weakest; a value that is set but unusable does not fall through to the next
         // one.
         if let Some((option, text)) = self.surroundings.options.get(key.name) {
@@ -110,7 +110,14 @@ impl Layers<'_> {
             let found = self.document.reference(self.program.section, name);
             found.or_else(|| self.program.original_default(name))
         };
-        match interpolate(&value.raw, lookup) {
+        let text = match self.program.dialect {
+            Dialect::Python2 => interpolate(&value.raw, lookup),
+            Dialect::Python3 => interpolate::of_python3(&value.raw, |section, name| match section {
+                Some(section) => self.document.value(section, name).map(|value| value.raw.as_str()),
+                None => lookup(name),
+            }),
+        };
+        match text {
             Ok(text) => Some(given(key, &text, origin)),
             Err(fault) => {
                 findings.mistake(&origin, key.name, masked(key, fault));

@@ -14,11 +14,13 @@ mod address;
 mod daemon_settings;
 mod file;
 mod findings;
+mod flamenco;
 mod ini;
 mod interpolate;
 mod keys;
 mod layers;
 mod log_level;
+mod old_queue;
 mod path_checks;
 mod redact;
 mod reload;
@@ -36,14 +38,14 @@ mod tests;
 
 use std::path::Path;
 
-use crate::upstream::job_runner;
-use crate::{execution, intake, report, source};
+use crate::source::UpstreamSettings;
+use crate::{execution, intake, report};
 use findings::{Findings, Texts, one_line};
 use ini::Document;
 use keys::{ConfiguredProgram, KEYS, WORKER};
 use layers::Layers;
 
-pub use daemon_settings::DaemonSettings;
+pub use daemon_settings::{DaemonSettings, SignalMeanings, TermMeaning, UsrMeaning};
 pub use findings::Origin;
 pub use log_level::LogLevel;
 pub use path_checks::check_paths;
@@ -56,10 +58,8 @@ pub use surroundings::Surroundings;
 /// Settings of the worker, by module.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Settings of the signed HTTP client.
-    pub rest: job_runner::Settings,
-    /// Settings of the connection that delivers orders.
-    pub source: source::Settings,
+    /// Settings of the service that gives the worker its runs.
+    pub upstream: UpstreamSettings,
     /// Settings of the decision whether and when an order is followed.
     pub intake: intake::Settings,
     /// Settings of the execution of runs.
@@ -73,6 +73,8 @@ pub struct Settings {
 /// Usable configuration of the worker.
 #[derive(Clone, Debug)]
 pub struct Loaded {
+    /// Program whose configuration it is.
+    pub program: WorkerProgram,
     /// Settings by module, as the texts in force give them.
     pub settings: Settings,
     /// Warnings about suspicious settings, a line each.
@@ -120,6 +122,46 @@ impl ConfigExit {
     }
 }
 
+/// Program whose configuration is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WorkerProgram {
+    /// Worker of Job-Runner.
+    JobRunner,
+    /// Worker of Flamenco.
+    Flamenco,
+}
+
+/// Loads the configuration of a program, from `path`, or else from where the program looks for it.
+///
+/// # Errors
+/// If anything is wrong with it; holds all mistakes at once.
+pub fn load_of(
+    program: WorkerProgram,
+    path: Option<&Path>,
+    surroundings: &Surroundings,
+) -> Result<Loaded, ConfigFailure> {
+    match program {
+        WorkerProgram::JobRunner => load(path, surroundings),
+        WorkerProgram::Flamenco => load_flamenco(path, surroundings),
+    }
+}
+
+fn load_flamenco(path: Option<&Path>, surroundings: &Surroundings) -> Result<Loaded, ConfigFailure> {
+    let mut findings = Findings::default();
+    let given = match flamenco::texts(path, surroundings, &mut findings) {
+        Ok(given) => given,
+        Err(exit) => return Err(failure(exit, findings)),
+    };
+    let checked = given.and_then(|given| Some((flamenco::check(path, &given, surroundings, &mut findings)?, given)));
+    match checked {
+        Some((settings, given)) if findings.mistakes.is_empty() => {
+            let effective = show::effective(flamenco::FLAMENCO.keys, &given);
+            Ok(Loaded { program: WorkerProgram::Flamenco, settings, warnings: findings.warnings, effective, given })
+        }
+        _ => Err(failure(ConfigExit::Config, findings)),
+    }
+}
+
 /// Loads the configuration from `path`, or else from the file that `CONFIG_PATH` names.
 ///
 /// # Errors
@@ -140,7 +182,8 @@ pub fn load(path: Option<&Path>, surroundings: &Surroundings) -> Result<Loaded, 
     match checked {
         Some((settings, given)) if findings.mistakes.is_empty() => {
             let effective = show::effective(KEYS, &given);
-            Ok(Loaded { settings, warnings: findings.warnings, effective, given })
+            let program = WorkerProgram::JobRunner;
+            Ok(Loaded { program, settings, warnings: findings.warnings, effective, given })
         }
         _ => Err(failure(ConfigExit::Config, findings)),
     }
@@ -243,7 +286,7 @@ fn document(
         let what = "starts with a byte order mark, which is skipped; the Python worker refuses it";
         findings.warnings.push(one_line(&format!("{shown}:1: {what}")));
     }
-    let document = Document::parse(text);
+    let document = Document::parse_as(text, program.dialect);
     for bad in &document.bad_lines {
         findings.mistakes.push(one_line(&format!("{shown}:{}: the line {}", bad.line, bad.fault)));
     }

@@ -25,7 +25,7 @@ pub fn check_paths(settings: &Settings) -> (Vec<String>, Vec<String>) {
         }
         None => {}
     }
-    if let Some(file) = &settings.rest.ca_file
+    if let Some(file) = settings.upstream.ca_file()
         && let Err(error) = access(file, AccessFlags::R_OK)
     {
         mistakes.push(fault_line("ca_file", file, &format!("cannot be read: {}", error.desc())));

@@ -6,9 +6,9 @@
 use std::path::Path;
 
 use super::findings::{Findings, Texts};
-use super::keys::{Counts, KEYS};
+use super::keys::{Counts, KEYS, Key};
 use super::surroundings::Surroundings;
-use super::{ConfigExit, ConfigFailure, Loaded, failure, load, show, worker};
+use super::{ConfigExit, ConfigFailure, Loaded, WorkerProgram, failure, flamenco, load_of, show, worker};
 
 /// Result of a successful reload.
 #[derive(Clone, Debug)]
@@ -26,14 +26,22 @@ pub struct Reloaded {
 /// # Errors
 /// If anything is wrong with it; nothing changes then.
 pub fn reload(running: &Loaded, path: Option<&Path>, surroundings: &Surroundings) -> Result<Reloaded, ConfigFailure> {
-    let fresh = load(path, surroundings)?;
+    let fresh = load_of(running.program, path, surroundings)?;
     // `load` has checked the new texts as they are; the mixture below is checked again, because it is another
     // configuration.
-    let plan = plan(&running.given, fresh.given.clone());
+    let keys = match running.program {
+        WorkerProgram::JobRunner => KEYS,
+        WorkerProgram::Flamenco => flamenco::FLAMENCO.keys,
+    };
+    let plan = plan(keys, &running.given, fresh.given.clone());
     let mut findings = Findings::default();
-    match worker::check(&plan.given, surroundings, &mut findings) {
+    let settings = match running.program {
+        WorkerProgram::JobRunner => worker::check(&plan.given, surroundings, &mut findings),
+        WorkerProgram::Flamenco => flamenco::check(path, &plan.given, surroundings, &mut findings),
+    };
+    match settings {
         Some(settings) if findings.mistakes.is_empty() => {
-            let effective = show::effective(KEYS, &plan.given);
+            let effective = show::effective(keys, &plan.given);
             let loaded = Loaded { settings, effective, given: plan.given, ..fresh };
             Ok(Reloaded { loaded, applied: plan.applied, on_restart: plan.on_restart })
         }
@@ -48,9 +56,9 @@ struct Plan {
     given: Texts,
 }
 
-fn plan(running: &Texts, mut given: Texts) -> Plan {
+fn plan(keys: &[Key], running: &Texts, mut given: Texts) -> Plan {
     let (mut applied, mut on_restart) = (Vec::new(), Vec::new());
-    for key in KEYS {
+    for key in keys {
         let (Some(before), Some(after)) = (running.get(key.name), given.get_mut(key.name)) else { continue };
         match (before.text == after.text, key.counts) {
             (true, _) => {}

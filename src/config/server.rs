@@ -7,6 +7,7 @@ use std::time::Duration;
 use chrono_tz::Tz;
 
 use super::findings::{Findings, Texts};
+use super::ini::Dialect;
 use super::keys::{ConfiguredProgram, Counts, Key, Preset, new, original, setting};
 use super::surroundings::Surroundings;
 use super::value::{self, WrongValue, quoted};
@@ -35,6 +36,7 @@ pub(super) const SERVER: ConfiguredProgram = ConfiguredProgram {
     secret_file: None,
     state: "job-runner",
     keys: KEYS,
+    dialect: Dialect::Python2,
 };
 
 const KEYS: &[Key] = &[

@@ -30,7 +30,9 @@ pub fn effective(keys: &[Key], given: &Texts) -> Vec<EffectiveKey> {
             key: given.key,
             value_shown: match given.key {
                 // A fixed number of stars, so that the length is not shown either.
-                "secret" => "****".to_owned(),
+                "secret" | "worker_secret" | "worker_registration_secret" if !given.text.is_empty() => {
+                    "****".to_owned()
+                }
                 #[cfg(feature = "server")]
                 "database" => one_line(&super::server::database::shown(&given.text)),
                 _ => one_line(&given.text),

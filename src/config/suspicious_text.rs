@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::findings::{Findings, Origin};
-use super::ini::{Oddity, RawValue};
+use super::ini::{Dialect, Oddity, RawValue};
 use super::layers::Layers;
 use super::spelling;
 
@@ -22,7 +22,11 @@ pub fn warn(layers: &Layers<'_>, findings: &mut Findings) {
     }
     for key in layers.program.keys {
         if let Some(value) = layers.document.value(layers.program.section, key.name) {
-            warn_of_value(key.name, value, &layers.origin(value.line), findings);
+            let warn = match layers.program.dialect {
+                Dialect::Python2 => warn_of_value,
+                Dialect::Python3 => warn_of_python3_value,
+            };
+            warn(key.name, value, &layers.origin(value.line), findings);
         }
     }
     warn_of_unknown(layers, findings);
@@ -55,6 +59,13 @@ fn warn_of_value(key: &str, value: &RawValue, origin: &Origin, findings: &mut Fi
     }
 }
 
+/// Warns of a value in a file of Python 3, in which nothing behind a value is a comment.
+fn warn_of_python3_value(key: &str, value: &RawValue, origin: &Origin, findings: &mut Findings) {
+    if [" #", " ;"].iter().any(|sign| value.raw.contains(sign)) {
+        findings.warning(origin, key, "has a ` #` or ` ;` in it, which is part of the value, no comment");
+    }
+}
+
 /// Warns of unknown keys. Keys of `DEFAULT` are there to be referred to, whatever they are called, and so are keys to
 /// which another one refers.
 fn warn_of_unknown(layers: &Layers<'_>, findings: &mut Findings) {
@@ -71,8 +82,10 @@ fn warn_of_unknown(layers: &Layers<'_>, findings: &mut Findings) {
     }
 }
 
-/// Returns the names in `%(name)s`, in lower case as keys are.
+/// Returns the names in `%(name)s` and `${name}`, in lower case as keys are.
 fn references(raw: &str) -> impl Iterator<Item = String> {
-    let after_openings = raw.split("%(").skip(1);
-    after_openings.filter_map(|after| Some(after.split_once(')')?.0.to_ascii_lowercase()))
+    let named = |opening, close| {
+        raw.split(opening).skip(1).filter_map(move |after: &str| Some(after.split_once(close)?.0.to_ascii_lowercase()))
+    };
+    named("%(", ')').chain(named("${", '}'))
 }

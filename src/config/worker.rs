@@ -12,10 +12,11 @@ use super::log_level::LOG_LEVELS;
 use super::redact::{self, Named};
 use super::surroundings::Surroundings;
 use super::value::{self, WrongValue};
-use super::{DaemonSettings, LogLevel, Settings};
+use super::{DaemonSettings, LogLevel, Settings, SignalMeanings};
 use crate::execution::Environment;
 use crate::report::Durability;
 use crate::run::{ApiKey, IncompleteRuns, LeftoverPolicy, Secret};
+use crate::source::UpstreamSettings;
 use crate::upstream::job_runner;
 use crate::{execution, intake, report, source};
 
@@ -25,9 +26,9 @@ const MAX_LOG_BYTES: u64 = 128 * 1024 * 1024;
 /// Longest durations in seconds; a larger number is a typing error. The Python worker accepted any number for
 /// `reconnect_after_inactivity`, so its bound is generous.
 const DAY: f64 = 86_400.0;
-const HOUR: f64 = 3_600.0;
+pub(super) const HOUR: f64 = 3_600.0;
 const EVER: f64 = 1e9;
-const TENTH: f64 = 0.1;
+pub(super) const TENTH: f64 = 0.1;
 
 /// Converts the texts into settings; `None` if there is a mistake, which is in the findings.
 pub fn check(given: &Texts, surroundings: &Surroundings, findings: &mut Findings) -> Option<Settings> {
@@ -41,8 +42,7 @@ pub fn check(given: &Texts, surroundings: &Surroundings, findings: &mut Findings
     let report = check.report(max_log_bytes, durability);
     let daemon = check.daemon();
     Some(Settings {
-        rest: rest?,
-        source: source?,
+        upstream: UpstreamSettings::JobRunner { rest: rest?, source: source? },
         intake: intake?,
         execution: execution?,
         report: report?,
@@ -69,7 +69,7 @@ impl Check<'_> {
         }
     }
 
-    fn warn(&mut self, key: &str, what: impl std::fmt::Display) {
+    pub fn warn(&mut self, key: &str, what: impl std::fmt::Display) {
         if let Some(given) = self.given.get(key) {
             self.findings.warning(&given.origin, key, what);
         }
@@ -157,7 +157,7 @@ impl Check<'_> {
         uris.any(|(_, given)| !given.text.starts_with('/') && !given.text.contains("://"))
     }
 
-    fn warn_of_plain(&mut self, key: &str, url: &Url) {
+    pub fn warn_of_plain(&mut self, key: &str, url: &Url) {
         // Requests are signed but not encrypted, and answers are neither.
         if matches!(url.scheme(), "http" | "ws") && !crate::upstream::is_loopback(url) {
             let host = url.host_str().unwrap_or_default();
@@ -222,19 +222,34 @@ impl Check<'_> {
 
     fn intake(&mut self) -> Option<intake::Settings> {
         let concurrent_jobs = self.take("concurrent_jobs", |text| value::integer(text, 1..=1024));
-        let choices = [("reset", IncompleteRuns::Reset), ("fail", IncompleteRuns::Fail)];
-        let incomplete_runs = self.take("incomplete_runs", |text| value::choice(text, &choices));
-        let max_attempts = self.take("max_attempts", |text| value::integer(text, 1..=1000));
-        let min_free_bytes = self.take("min_free_bytes", |text| value::integer(text, 0..=i128::from(u64::MAX)));
+        let rules = self.loss_rules();
+        let min_free_bytes = self.min_free_bytes();
+        let (incomplete_runs, max_attempts) = rules?;
         Some(intake::Settings {
             concurrent_jobs: concurrent_jobs?,
             min_free_bytes: min_free_bytes?,
-            incomplete_runs: incomplete_runs?,
-            max_attempts: max_attempts?,
+            incomplete_runs,
+            max_attempts,
         })
     }
 
-    fn execution(&mut self, max_log_bytes: Option<u64>, durability: Option<Durability>) -> Option<execution::Settings> {
+    /// Reads what is done about a lost execution, and how often.
+    pub fn loss_rules(&mut self) -> Option<(IncompleteRuns, u32)> {
+        let choices = [("reset", IncompleteRuns::Reset), ("fail", IncompleteRuns::Fail)];
+        let incomplete_runs = self.take("incomplete_runs", |text| value::choice(text, &choices));
+        let max_attempts = self.take("max_attempts", |text| value::integer(text, 1..=1000));
+        incomplete_runs.zip(max_attempts)
+    }
+
+    pub fn min_free_bytes(&mut self) -> Option<u64> {
+        self.take("min_free_bytes", |text| value::integer(text, 0..=i128::from(u64::MAX)))
+    }
+
+    pub fn execution(
+        &mut self,
+        max_log_bytes: Option<u64>,
+        durability: Option<Durability>,
+    ) -> Option<execution::Settings> {
         let script_temp_path = self.path("script_temp_path");
         let kill_grace = self.seconds("kill_grace", 0.0, DAY);
         let linger = self.seconds("linger", 0.0, DAY);
@@ -255,6 +270,7 @@ impl Check<'_> {
             max_log_bytes: max_log_bytes?,
             redact: redact?,
             durability: durability?,
+            steps: execution::StepsSettings::default(),
         })
     }
 
@@ -269,8 +285,11 @@ impl Check<'_> {
         let names = names?.unwrap_or_default();
         // The worker's own secret is masked too: a job runs as the same user and may be able to read it from the
         // configuration.
-        let own = self.given.get("secret").map(|given| Named::new("secret", given.text.as_bytes()));
-        let all = own.into_iter().chain(redact::of_environment(&names, &jobs)).chain(lines);
+        let own = ["secret", "worker_secret"].into_iter().filter_map(|key| {
+            let given = self.given.get(key).filter(|given| !given.text.is_empty())?;
+            Some(Named::new(key, given.text.as_bytes()))
+        });
+        let all = own.chain(redact::of_environment(&names, &jobs)).chain(lines);
         let (secrets, ignored) = redact::usable(all);
         for what in ignored {
             self.warn("redact", what);
@@ -294,7 +313,7 @@ impl Check<'_> {
         }
     }
 
-    fn durability(&mut self) -> Option<Durability> {
+    pub fn durability(&mut self) -> Option<Durability> {
         let choices = [("process", Durability::Process), ("power", Durability::Power)];
         self.take("durability", |text| value::choice(text, &choices))
     }
@@ -312,7 +331,7 @@ impl Check<'_> {
         })
     }
 
-    fn max_log_bytes(&mut self) -> Option<u64> {
+    pub fn max_log_bytes(&mut self) -> Option<u64> {
         let bytes: u64 = self.take("max_log_bytes", |text| value::integer(text, 0..=i128::from(u64::MAX)))?;
         if bytes > MAX_LOG_BYTES {
             let what = format_args!("is more than a server takes; {MAX_LOG_BYTES} is used");
@@ -324,10 +343,9 @@ impl Check<'_> {
     fn daemon(&mut self) -> Option<DaemonSettings> {
         let base = self.path("state_path");
         let own = self.own_state_directory();
-        let drain_timeout = self.optional_seconds("drain_timeout");
+        let drain_timeout = self.drain_timeout();
         let pid_file = self.optional_path("pid_file");
-        let restart_exit_code =
-            self.take("restart_exit_code", |text| value::optional(text, |text| value::integer(text, 1..=255)));
+        let restart_exit_code = self.restart_exit_code();
         let log_level = self.log_level();
         Some(DaemonSettings {
             state_path: base?.join(own?),
@@ -335,7 +353,16 @@ impl Check<'_> {
             pid_file: pid_file?,
             restart_exit_code: restart_exit_code?,
             log_level: log_level?,
+            signals: SignalMeanings::JOB_RUNNER,
         })
+    }
+
+    pub fn drain_timeout(&mut self) -> Option<Option<Duration>> {
+        self.optional_seconds("drain_timeout")
+    }
+
+    pub fn restart_exit_code(&mut self) -> Option<Option<u8>> {
+        self.take("restart_exit_code", |text| value::optional(text, |text| value::integer(text, 1..=255)))
     }
 
     fn own_state_directory(&mut self) -> Option<String> {

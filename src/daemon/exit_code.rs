@@ -10,5 +10,7 @@ pub const EXIT_CANNOT_CREATE: u8 = 73;
 pub const EXIT_OUTPUT: u8 = 74;
 /// Exit code: another worker holds the state directory, or this one handed over (`EX_TEMPFAIL`).
 pub const EXIT_TEMPORARY: u8 = 75;
+/// Exit code: the service refuses the worker for good (`EX_NOPERM`).
+pub const EXIT_REFUSED: u8 = 77;
 /// Exit code: the configuration is wrong (`EX_CONFIG`).
 pub const EXIT_CONFIG: u8 = 78;

@@ -16,9 +16,10 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::cli::WorkerCommandLine;
+use crate::cli::{DaemonOptions, DaemonQuestion};
 use crate::config::{self, ConfigExit, Loaded};
 use crate::execution::ShimProgram;
+use crate::intake::SleepState;
 use crate::run::chain_of;
 use crate::run::worker_lifecycle::Leave;
 use crate::worker::{self, RunningWorker, WorkerError};
@@ -39,7 +40,7 @@ const NEVER: Duration = Duration::from_secs(u32::MAX as u64);
 
 /// Does what the command line says and returns the exit code.
 #[must_use]
-pub fn main(args: Result<WorkerCommandLine, clap::Error>) -> u8 {
+pub fn main(args: Result<DaemonOptions, clap::Error>) -> u8 {
     match args {
         Ok(args) => carry_out(&args),
         // Help and version go to stdout with code 0, errors to stderr with 2.
@@ -50,10 +51,10 @@ pub fn main(args: Result<WorkerCommandLine, clap::Error>) -> u8 {
     }
 }
 
-fn carry_out(args: &WorkerCommandLine) -> u8 {
+fn carry_out(args: &DaemonOptions) -> u8 {
     // Before the secret is read: no core dump is written, and no other process of the user can read our memory.
     let _ = nix::sys::prctl::set_dumpable(false);
-    let loaded = match config::load(args.config_path.as_deref(), &args.surroundings()) {
+    let loaded = match config::load_of(args.program, args.config_path.as_deref(), &args.surroundings) {
         Ok(loaded) => loaded,
         Err(failure) => {
             say_lines("warning: ", &failure.warnings);
@@ -61,11 +62,11 @@ fn carry_out(args: &WorkerCommandLine) -> u8 {
             return failure.exit.code();
         }
     };
-    if args.check_config {
+    if args.checks_config {
         return check_config(&loaded);
     }
-    if let Some(question) = question(args) {
-        return status::ask(&loaded.settings.daemon.state_path, question, args.json);
+    if let Some(question) = args.question {
+        return status::ask(&loaded.settings.daemon.state_path, question_of(question), args.json);
     }
     let (warnings, mistakes) = config::check_paths(&loaded.settings);
     if !mistakes.is_empty() {
@@ -76,19 +77,23 @@ fn carry_out(args: &WorkerCommandLine) -> u8 {
     for warning in loaded.warnings.iter().chain(&warnings) {
         tracing::warn!(target: "job_runner_worker.config", %warning, "setting is questionable");
     }
-    let code = work(loaded, Reloading::new(args.config_path.clone(), args.surroundings(), log));
+    if args.logs_config {
+        for entry in &loaded.effective {
+            tracing::info!(target: "job_runner_worker.config", key = entry.key, value = entry.value_shown, "effective setting");
+        }
+    }
+    let code = work(loaded, Reloading::new(args.config_path.clone(), args.surroundings.clone(), log));
     logging::flush();
     code
 }
 
-/// Returns the question to a running worker that the command line asks for.
-fn question(args: &WorkerCommandLine) -> Option<Question> {
-    match args {
-        WorkerCommandLine { status: true, .. } => Some(Question::Status),
-        WorkerCommandLine { sleep: true, .. } => Some(Question::Sleep),
-        WorkerCommandLine { wake: true, .. } => Some(Question::Wake),
-        WorkerCommandLine { retry_dead_letters: true, .. } => Some(Question::RetryDeadLetters),
-        _ => None,
+/// Returns a question of the command line as it is sent to the worker.
+fn question_of(question: DaemonQuestion) -> Question {
+    match question {
+        DaemonQuestion::Status => Question::Status,
+        DaemonQuestion::Sleep => Question::Sleep,
+        DaemonQuestion::Wake => Question::Wake,
+        DaemonQuestion::RetryDeadLetters => Question::RetryDeadLetters,
     }
 }
 
@@ -164,7 +169,7 @@ fn work(loaded: Loaded, reloading: Reloading) -> u8 {
 }
 
 async fn serve(loaded: Loaded, reloading: Reloading) -> u8 {
-    let mut signals = match DaemonSignals::listen() {
+    let mut signals = match DaemonSignals::listen(loaded.settings.daemon.signals) {
         Ok(signals) => signals,
         Err(e) => {
             say(format_args!("signals cannot be listened to: {e}"));
@@ -185,9 +190,9 @@ async fn serve(loaded: Loaded, reloading: Reloading) -> u8 {
 fn log_start(settings: &config::Settings) {
     tracing::info!(
         target: "job_runner_worker.runner",
-        worker = %settings.rest.api_key,
+        worker = settings.upstream.worker(),
         version = env!("CARGO_PKG_VERSION"),
-        address = %settings.rest.api_base_url,
+        address = %settings.upstream.address(),
         path = %settings.daemon.state_path.display(),
         "worker started"
     );
@@ -245,9 +250,9 @@ fn reason_of(error: &WorkerError) -> StartFailure {
 }
 
 fn of_worker(settings: &config::Settings) -> worker::Settings {
-    let config::Settings { rest, source, intake, execution, report, daemon } = settings.clone();
-    let (belongs_to, restarts) = (rest.api_base_url.to_string(), daemon.restart_exit_code.is_some());
-    worker::Settings { rest, source, intake, execution, report, state_path: daemon.state_path, restarts, belongs_to }
+    let config::Settings { upstream, intake, execution, report, daemon } = settings.clone();
+    let (belongs_to, restarts) = (upstream.address().to_string(), daemon.restart_exit_code.is_some());
+    worker::Settings { upstream, intake, execution, report, state_path: daemon.state_path, restarts, belongs_to }
 }
 
 /// Serves signals, status questions and the service manager until the worker may leave. Returns the exit code.
@@ -280,6 +285,13 @@ async fn attend(
                     announce_drain(&worker, &mut manager, &loaded.settings).await;
                 }
                 stop @ (Effect::StopRuns | Effect::StopRunsLate) => stop_runs(&worker, stop).await,
+                Effect::GiveBackRuns => {
+                    manager.stopping(Some(loaded.settings.execution.kill_grace));
+                    tracing::warn!(target: "job_runner_worker.runner", "runs are stopped and given back; the next TERM leaves at once");
+                    worker.give_back_runs().await;
+                }
+                Effect::Sleep => _ = worker.want(SleepState::Asleep).await,
+                Effect::Wake => _ = worker.want(SleepState::Awake).await,
                 Effect::WriteStatus => log_status(&worker).await,
                 Effect::Reload => {
                     manager.reloading();
@@ -297,6 +309,7 @@ async fn attend(
                 leave = worker.asked_to_leave(), if phase == ShutdownPhase::Serving => {
                     Input::AskedToLeave { leave, restart_exit_code: loaded.settings.daemon.restart_exit_code }
                 }
+                () = worker.refused(), if phase == ShutdownPhase::Serving => Input::Refused,
                 question = status::asked(questions.as_mut()) => {
                     question.answer(&worker).await;
                     continue;

@@ -3,7 +3,7 @@
 //! The first TERM drains, the second stops the runs, the third exits at once; USR2 hands the runs over to the next
 //! start. The same count holds while the worker starts and while it leaves.
 
-use super::exit_code::{EXIT_CANNOT_CREATE, EXIT_CONFIG, EXIT_DRAINED, EXIT_FAILURE, EXIT_TEMPORARY};
+use super::exit_code::{EXIT_CANNOT_CREATE, EXIT_CONFIG, EXIT_DRAINED, EXIT_FAILURE, EXIT_REFUSED, EXIT_TEMPORARY};
 use super::signals::SignalRequest;
 use crate::run::worker_lifecycle::Leave;
 
@@ -59,6 +59,8 @@ pub enum Input {
         /// Exit code by which the supervisor starts the worker again; `None` where it does not.
         restart_exit_code: Option<u8>,
     },
+    /// The service refuses the worker for good.
+    Refused,
     /// The last reports are delivered, or their time is over.
     Left,
 }
@@ -87,6 +89,12 @@ pub enum Effect {
     StopRuns,
     /// Stop the runs, because the time for the drain is over.
     StopRunsLate,
+    /// Take no new runs, stop those under way and give them back.
+    GiveBackRuns,
+    /// Take no new runs until the worker is woken.
+    Sleep,
+    /// Take new runs again.
+    Wake,
     /// Write the status to the log.
     WriteStatus,
     /// Read the settings again.
@@ -117,8 +125,8 @@ impl ShutdownPhase {
             Self::Serving | Self::Draining | Self::Stopping => self.step_of_work(input),
             Self::Leaving { code, terms_left } => match (input, terms_left) {
                 (Input::Left, _) => exit(code),
-                (Input::Signal(SignalRequest::Terminate), 1) => exit(EXIT_FAILURE),
-                (Input::Signal(SignalRequest::Terminate), 2..) => {
+                (Input::Signal(SignalRequest::Terminate | SignalRequest::GiveBack), 1) => exit(EXIT_FAILURE),
+                (Input::Signal(SignalRequest::Terminate | SignalRequest::GiveBack), 2..) => {
                     (Self::Leaving { code, terms_left: terms_left - 1 }, Effect::Nothing)
                 }
                 _ => (self, Effect::Nothing),
@@ -130,17 +138,24 @@ impl ShutdownPhase {
     fn step_of_start(self, input: Input) -> (Self, Effect) {
         match (self, input) {
             (Self::Starting, Input::Signal(SignalRequest::Terminate)) => (Self::StartingToDrain, Effect::BoundStart),
+            // Runs that were not taken up yet are not stopped: the next start asks about them.
+            (Self::Starting, Input::Signal(SignalRequest::GiveBack)) => exit(EXIT_DRAINED),
             (Self::Starting, Input::Started) => (Self::Serving, Effect::Nothing),
             (_, Input::Started) => (Self::Draining, Effect::Drain),
             // Running scripts go on, for the next start to take up.
-            (_, Input::Signal(SignalRequest::Terminate) | Input::StartTimeout) => exit(EXIT_FAILURE),
+            (_, Input::Signal(SignalRequest::Terminate | SignalRequest::GiveBack) | Input::StartTimeout) => {
+                exit(EXIT_FAILURE)
+            }
             (_, Input::Signal(SignalRequest::HandOver)) => exit(EXIT_TEMPORARY),
             (_, Input::StartFailed(StartFailure::Settings)) => exit(EXIT_CONFIG),
             (_, Input::StartFailed(StartFailure::Directory)) => exit(EXIT_CANNOT_CREATE),
             (_, Input::StartFailed(StartFailure::Resource)) => exit(EXIT_FAILURE),
             // There is no status yet, and the settings were read just now.
-            (_, Input::Signal(SignalRequest::Dump | SignalRequest::Reload)) => (self, Effect::Nothing),
-            (_, Input::Drained | Input::DrainTimeout | Input::AskedToLeave { .. } | Input::Left) => {
+            (
+                _,
+                Input::Signal(SignalRequest::Dump | SignalRequest::Reload | SignalRequest::Sleep | SignalRequest::Wake),
+            ) => (self, Effect::Nothing),
+            (_, Input::Drained | Input::DrainTimeout | Input::AskedToLeave { .. } | Input::Refused | Input::Left) => {
                 (self, Effect::Nothing)
             }
         }
@@ -150,11 +165,16 @@ impl ShutdownPhase {
         match (self, input) {
             (_, Input::Signal(SignalRequest::Dump)) => (self, Effect::WriteStatus),
             (_, Input::Signal(SignalRequest::Reload)) => (self, Effect::Reload),
+            (_, Input::Signal(SignalRequest::Sleep)) => (self, Effect::Sleep),
+            (_, Input::Signal(SignalRequest::Wake)) => (self, Effect::Wake),
+            (Self::Serving, Input::Signal(SignalRequest::GiveBack)) => (Self::Stopping, Effect::GiveBackRuns),
+            (Self::Serving, Input::Refused) => self.leave(LeaveWay::HandOver, EXIT_REFUSED),
+            (_, Input::Refused) => (self, Effect::Nothing),
             (_, Input::Signal(SignalRequest::HandOver)) => self.leave(LeaveWay::HandOver, EXIT_TEMPORARY),
             (Self::Serving, Input::Signal(SignalRequest::Terminate)) => (Self::Draining, Effect::Drain),
             (Self::Draining, Input::Signal(SignalRequest::Terminate)) => (Self::Stopping, Effect::StopRuns),
             (Self::Draining, Input::DrainTimeout) => (Self::Stopping, Effect::StopRunsLate),
-            (_, Input::Signal(SignalRequest::Terminate)) => {
+            (_, Input::Signal(SignalRequest::Terminate | SignalRequest::GiveBack)) => {
                 (Self::Leaving { code: EXIT_FAILURE, terms_left: 0 }, Effect::Leave(LeaveWay::HandOver))
             }
             (Self::Draining | Self::Stopping, Input::Drained) => self.leave(LeaveWay::Drained, EXIT_DRAINED),

@@ -4,6 +4,8 @@ use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::config::{SignalMeanings, TermMeaning, UsrMeaning};
+
 /// Request that a signal makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SignalRequest {
@@ -15,6 +17,12 @@ pub enum SignalRequest {
     Dump,
     /// HUP: read the settings again.
     Reload,
+    /// TERM, INT of a worker of Flamenco: stop the runs and give them back; the second time exit at once.
+    GiveBack,
+    /// USR1 where the settings say so: take no new runs.
+    Sleep,
+    /// USR2 where the settings say so: take new runs again.
+    Wake,
 }
 
 /// Streams of all signals that are followed.
@@ -24,6 +32,8 @@ pub struct DaemonSignals {
     usr1: Signal,
     usr2: Signal,
     hup: Signal,
+    poll: Signal,
+    meanings: SignalMeanings,
 }
 
 impl DaemonSignals {
@@ -31,24 +41,35 @@ impl DaemonSignals {
     ///
     /// # Errors
     /// If a handler cannot be installed.
-    pub fn listen() -> io::Result<Self> {
+    pub fn listen(meanings: SignalMeanings) -> io::Result<Self> {
         Ok(Self {
             term: signal(SignalKind::terminate())?,
             int: signal(SignalKind::interrupt())?,
             usr1: signal(SignalKind::user_defined1())?,
             usr2: signal(SignalKind::user_defined2())?,
             hup: signal(SignalKind::hangup())?,
+            poll: signal(SignalKind::io())?,
+            meanings,
         })
     }
 
     /// Waits for the next signal.
     pub async fn next(&mut self) -> SignalRequest {
+        let terminate = match self.meanings.term {
+            TermMeaning::Drain => SignalRequest::Terminate,
+            TermMeaning::GiveBack => SignalRequest::GiveBack,
+        };
+        let (usr1, usr2) = match self.meanings.usr {
+            UsrMeaning::DumpAndHandOver => (SignalRequest::Dump, SignalRequest::HandOver),
+            UsrMeaning::SleepAndWake => (SignalRequest::Sleep, SignalRequest::Wake),
+        };
         tokio::select! {
-            _ = self.term.recv() => SignalRequest::Terminate,
-            _ = self.int.recv() => SignalRequest::Terminate,
-            _ = self.usr1.recv() => SignalRequest::Dump,
-            _ = self.usr2.recv() => SignalRequest::HandOver,
+            _ = self.term.recv() => terminate,
+            _ = self.int.recv() => terminate,
+            _ = self.usr1.recv() => usr1,
+            _ = self.usr2.recv() => usr2,
             _ = self.hup.recv() => SignalRequest::Reload,
+            _ = self.poll.recv() => SignalRequest::Dump,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Files of runs in the state directory: the record and the output of each attempt.
 
 use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,9 +9,12 @@ use std::sync::Arc;
 use super::left_behind::LeftBehind;
 use super::shim::spool;
 use super::spares::Spares;
-use crate::report::LogSource;
+use crate::report::{KeptOutput, LogSource};
 use crate::run::{Attempt, RunId, chain_of, excerpt};
 use crate::wire::disk;
+
+/// Most bytes of a journal that are read; the steps program writes fewer.
+const MAX_JOURNAL: u64 = 512 * 1024;
 
 /// Paths of the records and outputs of all runs. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -102,6 +105,23 @@ impl LogSource for RunFiles {
 
     fn piece(&self, run: RunId, attempt: Attempt, from: u64, most: u64) -> io::Result<Option<Vec<u8>>> {
         spool::read_piece(&self.output_path(run, attempt), from, most)
+    }
+
+    fn kept(&self, run: RunId, attempt: Attempt, from: u64, most: u64) -> io::Result<KeptOutput> {
+        spool::read_kept(&self.output_path(run, attempt), from, most).map(|kept| match kept {
+            spool::KeptPart::Bytes(bytes) => KeptOutput::Bytes(bytes),
+            spool::KeptPart::Gap(bytes) => KeptOutput::Gap(bytes),
+        })
+    }
+
+    fn journal(&self, run: RunId, attempt: Attempt) -> io::Result<Vec<u8>> {
+        let file = OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW).open(self.journal_path(run, attempt));
+        let mut bytes = Vec::new();
+        match file {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            file => drop(file?.take(MAX_JOURNAL).read_to_end(&mut bytes)?),
+        }
+        Ok(bytes)
     }
 
     fn forget(&self, run: RunId, attempt: Attempt) {

@@ -17,6 +17,7 @@ mod script_files;
 pub mod shim;
 mod spares;
 pub mod steps;
+mod task_plan;
 
 use std::fs::File;
 use std::io;
@@ -33,6 +34,7 @@ pub use logs::RunFiles;
 pub use pool::ShimProgram;
 pub use remains::{ExecutionRemains, start as recorded_start};
 pub use shim::random_token;
+pub use task_plan::{StepsSettings, TaskDefect};
 
 use crate::report::Durability;
 use crate::run::script::Script;
@@ -69,6 +71,8 @@ pub struct Settings {
     pub redact: Vec<Secret>,
     /// Failure that records and outputs must survive: a crash of the process, or a loss of power.
     pub durability: Durability,
+    /// Settings for the commands of tasks.
+    pub steps: StepsSettings,
 }
 
 /// Order to execute one attempt of a run.

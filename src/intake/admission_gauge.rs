@@ -13,7 +13,6 @@ use super::launch_shortage::ShortageChanges;
 use crate::execution::{self, DiskRoom, FreeResources};
 use crate::run::RunId;
 use crate::run::lack::{self, Lack};
-use crate::upstream::Upstream;
 
 /// Interval of rechecks while claims are held: a disk does not tell when it has space again.
 const RECHECK: Duration = Duration::from_secs(3);
@@ -91,9 +90,7 @@ impl IntakeFacts for AdmissionGauge {
     }
 
     fn is_announced_by_server(&self, run: RunId) -> bool {
-        match &self.context.upstream {
-            Upstream::JobRunner(client) => client.is_announced(run),
-        }
+        self.context.upstream.job_runner().is_some_and(|client| client.is_announced(run))
     }
 
     fn measure_admission(&mut self, bounds: Bounds) {

@@ -8,6 +8,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::{Duration, Instant};
 
+use tokio::sync::oneshot;
+
 use super::admission::Bounds;
 use super::hints::{HintOutcome, Hints, MAX_HINTS};
 use super::log_limit::LogLimit;
@@ -151,6 +153,8 @@ pub(super) struct Coordinator<F> {
     /// Instant of the last request for the server's list of open work.
     requested_open_work: Option<Instant>,
     answered_ping: Option<Instant>,
+    /// Source that waits for a slot.
+    reservation: Option<oneshot::Sender<Slot>>,
     log_limits: LogLimits,
     lifecycle: Lifecycle,
     /// Permission to claim runs, as it was published last.
@@ -177,6 +181,7 @@ impl<F: IntakeFacts> Coordinator<F> {
             waits_for_lookup: false,
             requested_open_work: None,
             answered_ping: None,
+            reservation: None,
             log_limits: LogLimits {
                 dropped_hints: LogLimit::new(1),
                 false_hints: LogLimit::new(1),
@@ -224,6 +229,7 @@ impl<F: IntakeFacts> Coordinator<F> {
         }
         self.waits_for_lookup = false;
         self.start_hinted_runs(now);
+        self.grant_reservation();
         let is_idle = self.runs.is_empty() && self.kills.is_empty();
         self.advance(if is_idle { worker_lifecycle::Input::Idle } else { worker_lifecycle::Input::Busy });
         self.publish_state();
@@ -275,6 +281,13 @@ impl<F: IntakeFacts> Coordinator<F> {
             }
             IntakeMessage::HasLeft => self.advance(worker_lifecycle::Input::HasLeft),
             IntakeMessage::StopAll(cause) => self.stop_all(cause),
+            IntakeMessage::Stop(run, cause) => {
+                if let Some(handle) = self.runs.get(&run).cloned() {
+                    self.effects.push(Effect::StopRun { run, handle, cause });
+                }
+            }
+            IntakeMessage::Reserve(waiting) => self.reservation = Some(waiting),
+            IntakeMessage::Begin(entry, slot) => self.begin(*entry, slot),
             IntakeMessage::Status(answer) => {
                 let _ = answer.send(self.status());
             }
@@ -349,6 +362,37 @@ impl<F: IntakeFacts> Coordinator<F> {
         // A command to give everything back may have come before this run was found.
         if self.lifecycle.gives_back() {
             self.effects.push(Effect::StopRun { run, handle, cause: Cause::GivenBack });
+        }
+    }
+
+    /// Begins a run in a slot that was reserved for it.
+    fn begin(&mut self, entry: OutboxEntry, slot: Slot) {
+        let run = entry.run;
+        let handle = self.start_run(run, RunStart::Accepted(entry), slot);
+        // The worker was told to sleep or to leave while its source was given the run.
+        if !self.claims_runs() {
+            self.effects.push(Effect::StopRun { run, handle, cause: Cause::GivenBack });
+        }
+    }
+
+    /// Grants the reservation that waits, where no run is under way, none of the last process is left to be taken up, and
+    /// another one may be started.
+    fn grant_reservation(&mut self) {
+        let is_waiting = self.reservation.as_ref().is_some_and(|waiting| !waiting.is_closed());
+        let is_free = self.runs.is_empty() && self.set_aside.is_empty() && self.slots.any_free();
+        if !is_waiting || !is_free || !self.claims_runs() {
+            return;
+        }
+        self.measure_admission();
+        if !self.facts.lacks().is_empty() {
+            return;
+        }
+        if let Some(slot) = self.slots.take()
+            && let Some(waiting) = self.reservation.take()
+        {
+            self.facts.note_claim();
+            // A source that waits no more gives the slot back.
+            let _ = waiting.send(slot);
         }
     }
 

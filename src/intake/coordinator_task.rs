@@ -17,7 +17,6 @@ use super::{Context, kill};
 use crate::report::RememberedStateFile;
 use crate::run::chain_of;
 use crate::run::worker_lifecycle::Lifecycle;
-use crate::upstream::Upstream;
 
 /// Long-running half of the intake, behind its handle.
 pub(super) struct CoordinatorTask {
@@ -129,7 +128,8 @@ impl CoordinatorTask {
     }
 
     fn request_open_work(&self) {
-        let Upstream::JobRunner(client) = self.context.upstream.clone();
+        // Only a Job-Runner server announces runs.
+        let Some(client) = self.context.upstream.job_runner().cloned() else { return };
         let inbox = self.inbox.clone();
         tokio::spawn(async move {
             // A failure is not retried here: as long as announcements are false, the list is requested again.

@@ -12,7 +12,8 @@ use super::run_handle::RunHandle;
 use crate::report::{KillEntry, KillPhase};
 use crate::run::claim::RunSight;
 use crate::run::{Cause, Event, KillId, RunId, chain_of};
-use crate::upstream::{Backoff, CallFailure, Upstream};
+use crate::upstream::job_runner::RestClient;
+use crate::upstream::{Backoff, CallFailure};
 
 /// Number of failed lookups after which an announced request is dropped; the server announces it again.
 const MAX_LOOKUPS: u32 = 8;
@@ -37,6 +38,8 @@ pub(super) async fn follow(
     permit: Option<LookupPermit>,
 ) {
     let (kill, outbox) = (entry.kill, context.reporter.outbox());
+    // Only a Job-Runner server has kill requests.
+    let Some(client) = context.upstream.job_runner() else { return outbox.forget_kill(kill).await };
     if !resumed {
         // Recorded without insisting: a full disk must not protect the job that fills it.
         outbox.try_kill(entry).await;
@@ -45,7 +48,7 @@ pub(super) async fn follow(
     let request = if let Some(run) = entry.run {
         find(inbox, run, FindScope::UnderWay).await.map_or(Request::Over(run), |handle| Request::Ours(run, handle))
     } else {
-        match look_up(context, inbox, kill, resumed).await {
+        match look_up(context, client, inbox, kill, resumed).await {
             Some(request) => {
                 if let (Request::NotOurs(_), Some(permit)) = (&request, permit) {
                     permit.charge(WastedLookup::NotStartable);
@@ -77,17 +80,17 @@ pub(super) async fn follow(
             entry.run = Some(run);
             // While the result waits to be delivered, the record still names the processes that the script left
             // running.
-            tokio::join!(acknowledge(context, &mut entry), context.execution.end_leftovers(run));
-            report_executed(context, &mut entry).await;
+            tokio::join!(acknowledge(context, client, &mut entry), context.execution.end_leftovers(run));
+            report_executed(context, client, &mut entry).await;
         }
         Request::Ours(run, handle) => {
             tracing::warn!(target: "job_runner_worker.worker", %kill, %run, "run is killed");
             entry.run = Some(run);
             handle.stop(Cause::Killed);
             // The script may be ending by itself at this moment, so its leftovers are ended as well.
-            tokio::join!(acknowledge(context, &mut entry), context.execution.end_leftovers(run));
+            tokio::join!(acknowledge(context, client, &mut entry), context.execution.end_leftovers(run));
             handle.over.cancelled().await;
-            report_executed(context, &mut entry).await;
+            report_executed(context, client, &mut entry).await;
         }
     }
     outbox.forget_kill(kill).await;
@@ -97,13 +100,14 @@ pub(super) async fn follow(
 /// long.
 async fn look_up(
     context: &Context,
+    client: &RestClient,
     inbox: &mpsc::WeakSender<IntakeMessage>,
     kill: KillId,
     resumed: bool,
 ) -> Option<Request> {
     let mut backoff = Backoff::default();
     loop {
-        match try_look_up(context, inbox, kill, resumed).await {
+        match try_look_up(context, client, inbox, kill, resumed).await {
             Ok(request) => return Some(request),
             Err(failure) if failure.is_passing() && (resumed || backoff.tries() < MAX_LOOKUPS) => {
                 tokio::time::sleep(backoff.next(failure.retry_after())).await;
@@ -126,11 +130,11 @@ async fn look_up(
 
 async fn try_look_up(
     context: &Context,
+    client: &RestClient,
     inbox: &mpsc::WeakSender<IntakeMessage>,
     kill: KillId,
     resumed: bool,
 ) -> Result<Request, CallFailure> {
-    let Upstream::JobRunner(client) = &context.upstream;
     let request = client.kill_request(kill).await?;
     if request.executed || (request.taken && !resumed) {
         return Ok(Request::NotOurs("it has been taken already"));
@@ -165,8 +169,7 @@ async fn find(inbox: &mpsc::WeakSender<IntakeMessage>, run: RunId, scope: FindSc
     found.await.ok().flatten()
 }
 
-async fn acknowledge(context: &Context, entry: &mut KillEntry) {
-    let Upstream::JobRunner(client) = &context.upstream;
+async fn acknowledge(context: &Context, client: &RestClient, entry: &mut KillEntry) {
     match entry.phase {
         KillPhase::Dead => return,
         // The last process recorded the acknowledgement and may have died before it was sent. The server announces the
@@ -179,23 +182,22 @@ async fn acknowledge(context: &Context, entry: &mut KillEntry) {
             crash_point!(KillTaken);
         }
     }
-    if report_phase(context, entry).await {
+    if report_phase(client, entry).await {
         context.reporter.event(Event::KillEnqueued(entry.kill));
     }
 }
 
-async fn report_executed(context: &Context, entry: &mut KillEntry) {
+async fn report_executed(context: &Context, client: &RestClient, entry: &mut KillEntry) {
     entry.phase = KillPhase::Dead;
     context.reporter.outbox().try_kill(*entry).await;
     crash_point!(KillDone);
-    if report_phase(context, entry).await {
+    if report_phase(client, entry).await {
         context.reporter.event(Event::KillExecuted(entry.kill));
     }
 }
 
 /// Reports the phase of the kill to the server, retrying as long as it takes. Returns whether the server accepted it.
-async fn report_phase(context: &Context, entry: &KillEntry) -> bool {
-    let Upstream::JobRunner(client) = &context.upstream;
+async fn report_phase(client: &RestClient, entry: &KillEntry) -> bool {
     let kill = entry.kill;
     let mut backoff = Backoff::default();
     loop {

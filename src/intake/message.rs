@@ -3,6 +3,7 @@
 use tokio::sync::oneshot;
 
 use super::run_handle::RunHandle;
+use super::slots::Slot;
 use super::task::TaskEnd;
 use super::{IntakeStatus, Settings, SleepState};
 use crate::report::{KillEntry, OutboxEntry};
@@ -33,6 +34,11 @@ pub(super) enum IntakeMessage {
     Settings(Settings),
     Drain,
     StopAll(Cause),
+    Stop(RunId, Cause),
+    /// Reserves a slot for a run that a source is about to be given.
+    Reserve(oneshot::Sender<Slot>),
+    /// Begins a run that is this worker's, in a reserved slot.
+    Begin(Box<OutboxEntry>, Slot),
     /// All runs of the last process are accounted for.
     LeftoversAccounted,
     /// Command of the server in the answer to a status report.

@@ -15,6 +15,7 @@ mod log_limit;
 mod lookup_budget;
 mod message;
 mod published_state;
+mod reservation;
 mod run_handle;
 mod slots;
 mod status_requests;
@@ -37,6 +38,7 @@ use launch_shortage::LaunchShortage;
 pub use log_limit::LogLimit;
 use message::IntakeMessage;
 pub use published_state::PublishedState;
+pub use reservation::Reservation;
 pub use status_requests::StatusRequests;
 
 /// Settings of the intake, from the worker's configuration.
@@ -260,6 +262,24 @@ impl Intake {
     /// Stops all runs under way.
     pub async fn stop_all(&self, cause: Cause) {
         self.send(IntakeMessage::StopAll(cause)).await;
+    }
+
+    /// Stops one run; no effect where it is not under way.
+    pub async fn stop(&self, run: RunId, cause: Cause) {
+        self.send(IntakeMessage::Stop(run, cause)).await;
+    }
+
+    /// Waits until nothing is under way and another run may be taken, and reserves a slot for it. A later reservation takes
+    /// the place of one that still waits.
+    ///
+    /// Never resolves once the coordinator is gone.
+    pub async fn reserve(&self) -> Reservation {
+        let (answer, granted) = oneshot::channel();
+        self.send(IntakeMessage::Reserve(answer)).await;
+        match granted.await {
+            Ok(slot) => Reservation::new(self.clone(), slot),
+            Err(_) => std::future::pending().await,
+        }
     }
 
     /// Applies other settings. Where there are fewer slots than runs, the runs go on.

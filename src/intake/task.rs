@@ -37,6 +37,8 @@ pub(super) enum RunStart {
     Announced(Option<LookupPermit>),
     /// The last process left the run: claimed or about to be, perhaps executed, perhaps ended.
     LeftBehind(OutboxEntry),
+    /// The run was given to this worker, and its entry is in the outbox.
+    Accepted(OutboxEntry),
 }
 
 /// End of a run's task.
@@ -127,16 +129,29 @@ impl RunTask {
                     permit = Arc::clone(&self.context.claiming).acquire_owned() => permit.ok(),
                     () = self.context.claims_closed() => return TaskEnd::Done,
                 };
-                self.proceed(ClaimPhase::Hinted, slot, None).await
+                self.proceed(ClaimPhase::Hinted, Effect::Look, slot, None).await
+            }
+            RunStart::Accepted(entry) => {
+                self.signals.ours.cancel();
+                self.entry = Some(entry);
+                match self.check_stopped(ClaimPhase::Claimed) {
+                    Err(Halt::Stopped(cause)) => self.cancelled(ClaimPhase::Claimed, None, cause).await,
+                    _ => self.proceed(ClaimPhase::Claimed, Effect::Launch, slot, None).await,
+                }
             }
             RunStart::LeftBehind(entry) => self.take_up(entry, slot).await,
         }
     }
 
-    /// Carries out a run from a phase of the claim through its execution. `report` exists if an earlier execution was
-    /// lost.
-    async fn proceed(&mut self, mut phase: ClaimPhase, mut slot: Slot, mut report: Option<RunReport>) -> TaskEnd {
-        let mut effect = Effect::Look;
+    /// Carries out a run from a phase of the claim, and the effect that is due in it, through its execution. `report`
+    /// exists if an earlier execution was lost.
+    async fn proceed(
+        &mut self,
+        mut phase: ClaimPhase,
+        mut effect: Effect,
+        mut slot: Slot,
+        mut report: Option<RunReport>,
+    ) -> TaskEnd {
         loop {
             let answer = match effect {
                 Effect::Look => self.read_run(phase).await.map(Input::Seen),

@@ -6,6 +6,7 @@
 //! The loop here is the same for every upstream: it takes in the events of the run, and waits. What is called when, and
 //! what follows from an answer, is decided by a [`Protocol`], one for each kind of upstream.
 
+pub(super) mod flamenco;
 pub(super) mod job_runner;
 mod run_facts;
 

@@ -26,6 +26,7 @@ mod served_runs;
 use std::io;
 use std::time::Duration;
 
+pub use courier::flamenco::PushSettings;
 pub use courier_request::CourierRequest;
 pub use events::EventPublisher;
 pub use outbox::{Outbox, OutboxError, OutboxLocation};
@@ -68,6 +69,15 @@ impl Settings {
     }
 }
 
+/// Part of an output, as far as it was kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeptOutput {
+    /// Bytes of the output.
+    Bytes(Vec<u8>),
+    /// Number of bytes that were not kept.
+    Gap(u64),
+}
+
 /// Output of runs, as the execution keeps it.
 pub trait LogSource: Send + Sync + 'static {
     /// Returns the text of a run's output, of at most `limit` bytes plus a marker, and the number of bytes of output
@@ -83,6 +93,19 @@ pub trait LogSource: Send + Sync + 'static {
     /// # Errors
     /// If the output cannot be read.
     fn piece(&self, run: RunId, attempt: Attempt, from: u64, most: u64) -> io::Result<Option<Vec<u8>>>;
+
+    /// Returns at most `most` bytes of a run's output, beginning at byte `from`, or the number of bytes from there that
+    /// were not kept. No bytes where the output does not go on.
+    ///
+    /// # Errors
+    /// If the output cannot be read.
+    fn kept(&self, run: RunId, attempt: Attempt, from: u64, most: u64) -> io::Result<KeptOutput>;
+
+    /// Returns the journal of a run of several commands; empty where there is none.
+    ///
+    /// # Errors
+    /// If the journal cannot be read.
+    fn journal(&self, run: RunId, attempt: Attempt) -> io::Result<Vec<u8>>;
 
     /// Removes the output and the record of an attempt.
     fn forget(&self, run: RunId, attempt: Attempt);

@@ -259,6 +259,12 @@ impl Outbox {
         self.known().run_of(key)
     }
 
+    /// Returns the origin of a run that the upstream knows by a key, until it is forgotten.
+    #[must_use]
+    pub fn origin(&self, run: RunId) -> Option<Arc<RunOrigin>> {
+        self.known().origin(run)
+    }
+
     /// Mints only numbers above `run` from now on: a record on disk has it, whose row is lost.
     pub fn mint_above(&self, run: RunId) {
         self.known().mint_above(run);
@@ -286,15 +292,17 @@ impl Outbox {
             end: None,
         };
         let origin = RunOrigin { run, key: key.to_owned(), work, told: ToldExtent::default() };
-        let written = self.change(Change::Accept(Box::new((entry.clone(), origin))), false).await;
-        if written.is_err() {
-            self.known().remove(run);
+        let written = self.change(Change::Accept(Box::new((entry.clone(), origin.clone()))), false).await;
+        match written {
+            Ok(()) => self.known().insert_origin(origin),
+            Err(_) => self.known().remove(run),
         }
         written.map(|()| entry)
     }
 
     /// Writes up to where the upstream has the output and the journal of a run, for as long as it takes.
     pub async fn told(&self, run: RunId, told: ToldExtent) {
+        self.known().set_told(run, told);
         self.insist(Change::Told(run, told)).await;
     }
 

@@ -5,6 +5,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use std::sync::Arc;
 
 use super::EventPublisher;
+use super::courier::flamenco::{FlamencoProtocol, PushSettings};
 use super::courier::job_runner::JobRunnerProtocol;
 use super::courier::{Courier, RunFacts};
 use super::courier_request::{CourierRequest, DeliveryEvent};
@@ -13,6 +14,7 @@ use super::outbox_entry::OutboxEntry;
 use super::reporter_shared::ReporterShared;
 use crate::run::Event;
 use crate::upstream::Health;
+use crate::upstream::flamenco::FlamencoClient;
 use crate::upstream::job_runner::RestClient;
 
 /// Upstream to which runs are reported.
@@ -25,6 +27,13 @@ pub enum Recipient {
         /// Publisher of the events that its WebSocket server passes on.
         event_publisher: EventPublisher,
     },
+    /// Manager of Flamenco 2.x.
+    Flamenco {
+        /// Client of the Manager.
+        client: FlamencoClient,
+        /// Conditions under which a task that lasts is told of.
+        push: PushSettings,
+    },
 }
 
 impl Recipient {
@@ -32,6 +41,7 @@ impl Recipient {
     pub(super) fn tell(&self, event: Event) {
         match self {
             Self::JobRunner { event_publisher, .. } => event_publisher.tell(event),
+            Self::Flamenco { .. } => {}
         }
     }
 
@@ -39,6 +49,7 @@ impl Recipient {
     pub(super) fn move_events_to(&self, address: (&str, u16)) {
         match self {
             Self::JobRunner { event_publisher, .. } => event_publisher.move_to(address),
+            Self::Flamenco { .. } => {}
         }
     }
 
@@ -46,6 +57,7 @@ impl Recipient {
     pub(super) fn health(&self) -> &Health {
         match self {
             Self::JobRunner { client, .. } => client.health(),
+            Self::Flamenco { client, .. } => client.health(),
         }
     }
 
@@ -53,6 +65,7 @@ impl Recipient {
     pub(super) fn close_events(&self) {
         match self {
             Self::JobRunner { event_publisher, .. } => event_publisher.close(),
+            Self::Flamenco { .. } => {}
         }
     }
 }
@@ -74,6 +87,10 @@ pub(super) async fn deliver(shared: Arc<ReporterShared>, order: DeliveryOrder) {
     match shared.recipient.clone() {
         Recipient::JobRunner { client, event_publisher } => {
             let protocol = JobRunnerProtocol::new(facts, client, event_publisher, &entry, view);
+            Courier::new(protocol, events, turn).deliver().await;
+        }
+        Recipient::Flamenco { client, push } => {
+            let protocol = FlamencoProtocol::new(facts, client, push, &entry);
             Courier::new(protocol, events, turn).deliver().await;
         }
     }

@@ -10,7 +10,7 @@ use tokio_util::task::TaskTracker;
 use super::call_turns::CallTurns;
 use super::courier_request::{CourierRequest, DeliveryEvent};
 use super::delivery::ServerView;
-use super::outbox_entry::{DeadLetter, OutboxEntry, Start, StoredEnd};
+use super::outbox_entry::{DeadLetter, OutboxEntry, Start, StoredEnd, ToldExtent};
 use super::recipient::{self, DeliveryOrder};
 use super::reporter_shared::ReporterShared;
 use super::served_runs::{ServedRuns, Stage};
@@ -147,6 +147,11 @@ impl Reporter {
         self.shared.runs.len()
     }
 
+    /// Waits until no run has a courier.
+    pub async fn all_delivered(&self) {
+        let _ = self.shared.runs.served.subscribe().wait_for(|served| *served == 0).await;
+    }
+
     /// Returns whether a run has a courier; such a run belongs to this worker, whatever a list of the server says.
     #[must_use]
     pub fn serves(&self, run: RunId) -> bool {
@@ -238,6 +243,10 @@ impl RunReport {
     /// Records that an execution was lost and the next one begins, with the entry of the next one.
     pub async fn relaunched(&mut self, entry: OutboxEntry) {
         self.entry = entry;
+        // The output begins anew. Written before the entry: a crash in between repeats log, and loses none.
+        if self.shared.outbox.origin(self.entry.run).is_some() {
+            self.shared.outbox.told(self.entry.run, ToldExtent::default()).await;
+        }
         self.shared.outbox.run(&self.entry).await;
         let _ = self.events.send(DeliveryEvent::Relaunched(Box::new(self.entry.clone()))).await;
     }

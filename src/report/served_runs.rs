@@ -21,11 +21,13 @@ pub(super) struct ServedRuns {
     stages: Mutex<HashMap<RunId, Stage>>,
     /// Number of runs that are over and not delivered. Counted as they come and go, because there may be very many.
     pub(super) backlog: watch::Sender<usize>,
+    /// Number of runs that have a courier.
+    pub(super) served: watch::Sender<usize>,
 }
 
 impl Default for ServedRuns {
     fn default() -> Self {
-        Self { stages: Mutex::default(), backlog: watch::Sender::new(0) }
+        Self { stages: Mutex::default(), backlog: watch::Sender::new(0), served: watch::Sender::new(0) }
     }
 }
 
@@ -34,6 +36,7 @@ impl ServedRuns {
     pub(super) fn insert(&self, run: RunId, stage: Stage) {
         let before = self.lock().insert(run, stage);
         self.count(before, Some(stage));
+        self.count_served();
     }
 
     /// Marks a run as over; no effect where its courier is gone already.
@@ -45,6 +48,7 @@ impl ServedRuns {
     pub(super) fn remove(&self, run: RunId) {
         let before = self.lock().remove(&run);
         self.count(before, None);
+        self.count_served();
     }
 
     pub(super) fn contains(&self, run: RunId) -> bool {
@@ -53,6 +57,11 @@ impl ServedRuns {
 
     pub(super) fn len(&self) -> usize {
         self.lock().len()
+    }
+
+    fn count_served(&self) {
+        // Counted under the watch's lock, so that the last one to count has counted all.
+        self.served.send_modify(|served| *served = self.len());
     }
 
     fn count(&self, before: Option<Stage>, now: Option<Stage>) {

@@ -204,7 +204,8 @@ impl LeftoverSource {
     /// Resets, as the original does, the runs that the server takes for incomplete runs of this worker and of which
     /// this worker knows nothing. Done once, after the start; the lists are tried until the server answers.
     async fn reset_unknown(self) {
-        let Upstream::JobRunner(client) = &self.upstream;
+        // A Manager gives its tasks anew to a worker that asks for one.
+        let Upstream::JobRunner(client) = &self.upstream else { return };
         for state in [SeenRunState::InQueue, SeenRunState::Started] {
             for listed in incomplete(client, state).await {
                 let mut backoff = Backoff::default();

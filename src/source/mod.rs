@@ -4,11 +4,13 @@
 
 pub mod broadcast;
 mod connection;
+pub mod flamenco;
 pub mod leftover;
 pub mod status_reporter;
 mod uplink;
 pub mod websocket;
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use url::Url;
@@ -18,6 +20,57 @@ use crate::run::{KillId, Order, RunId};
 use crate::upstream::job_runner::RestClient;
 use crate::wire::broadcast::{NoOrder, shown};
 use crate::wire::uplink::DueContent;
+use crate::{report, upstream};
+
+/// Settings of the service that gives this worker its runs, and of the sources that it has.
+#[derive(Clone, Debug)]
+pub enum UpstreamSettings {
+    /// Server of Job-Runner.
+    JobRunner {
+        /// Settings of the signed HTTP client.
+        rest: upstream::job_runner::Settings,
+        /// Settings of the connections that deliver orders.
+        source: Settings,
+    },
+    /// Manager of Flamenco 2.x.
+    Flamenco {
+        /// Settings of the client.
+        client: upstream::flamenco::Settings,
+        /// Settings of the source of tasks.
+        source: flamenco::Settings,
+        /// Conditions under which a task that lasts is told of.
+        push: report::PushSettings,
+    },
+}
+
+impl UpstreamSettings {
+    /// Returns the address of the service, to which a state directory belongs.
+    #[must_use]
+    pub fn address(&self) -> &Url {
+        match self {
+            Self::JobRunner { rest, .. } => &rest.api_base_url,
+            Self::Flamenco { client, .. } => &client.manager_url,
+        }
+    }
+
+    /// Returns the name of this worker at the service, as far as it has one.
+    #[must_use]
+    pub fn worker(&self) -> &str {
+        match self {
+            Self::JobRunner { rest, .. } => rest.api_key.as_str(),
+            Self::Flamenco { client, .. } => client.identity.as_ref().map_or("", |identity| &identity.id),
+        }
+    }
+
+    /// Returns the file with trust roots.
+    #[must_use]
+    pub fn ca_file(&self) -> Option<&Path> {
+        match self {
+            Self::JobRunner { rest, .. } => rest.ca_file.as_deref(),
+            Self::Flamenco { client, .. } => client.ca_file.as_deref(),
+        }
+    }
+}
 
 /// Settings of the sources.
 #[derive(Clone, Debug)]

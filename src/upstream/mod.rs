@@ -5,6 +5,7 @@
 
 mod backoff;
 mod failure;
+pub mod flamenco;
 mod health;
 mod http;
 pub mod job_runner;
@@ -20,6 +21,7 @@ pub use loopback::is_loopback;
 pub use state_file::replace_file;
 pub use tls::{TlsError, config as tls_config};
 
+use flamenco::FlamencoClient;
 use job_runner::RestClient;
 
 /// Service that gives this worker its runs, as the client that speaks its protocol. A worker has one for its whole life.
@@ -30,6 +32,8 @@ use job_runner::RestClient;
 pub enum Upstream {
     /// Server of Job-Runner, with its REST API and its WebSocket.
     JobRunner(RestClient),
+    /// Manager of Flamenco 2.x.
+    Flamenco(FlamencoClient),
 }
 
 impl Upstream {
@@ -38,14 +42,25 @@ impl Upstream {
     pub fn health(&self) -> &Health {
         match self {
             Self::JobRunner(client) => client.health(),
+            Self::Flamenco(client) => client.health(),
         }
     }
 
     /// Returns the name by which the service knows this worker.
     #[must_use]
-    pub fn worker(&self) -> &str {
+    pub fn worker(&self) -> String {
         match self {
-            Self::JobRunner(client) => client.api_key().as_str(),
+            Self::JobRunner(client) => client.api_key().to_string(),
+            Self::Flamenco(client) => client.worker_id().unwrap_or_else(|| client.nickname()),
+        }
+    }
+
+    /// Returns the client of a Job-Runner server; `None` for any other service.
+    #[must_use]
+    pub fn job_runner(&self) -> Option<&RestClient> {
+        match self {
+            Self::JobRunner(client) => Some(client),
+            Self::Flamenco(_) => None,
         }
     }
 }

@@ -81,6 +81,11 @@ fn setting(value: &Value) -> SettingValue {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "is", rename_all = "snake_case")]
 pub enum JournalLine {
+    /// First line: the task that the journal belongs to, by its key at the upstream. Written by the worker.
+    Origin {
+        /// Key of the task at the upstream.
+        key: String,
+    },
     /// A step has begun.
     Started {
         /// Number of the step, from 0.

@@ -12,6 +12,7 @@ mod drain;
 mod durability;
 mod fixture_server;
 mod fixture_worker;
+mod flamenco;
 mod fleet_oracle;
 mod job_output;
 mod job_scripts;

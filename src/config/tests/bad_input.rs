@@ -93,7 +93,7 @@ fn what_is_no_text_is_told_with_its_offset() {
 fn the_last_of_two_equal_keys_counts_with_a_warning() {
     let case = Case::new();
     let loaded = case.load(format!("{REQUIRED}api_key = later\n")).expect("loaded");
-    assert_eq!(loaded.settings.rest.api_key.as_str(), "later");
+    assert_eq!(loaded.settings.rest().api_key.as_str(), "later");
     assert_mentions(&loaded.warnings, &["worker.ini:7: api_key: is set in line 3 too"]);
     let twice = format!("{REQUIRED}[job_runner_worker]\nlinger = 1\n");
     assert_mentions(&warnings(twice), &["worker.ini:7: [job_runner_worker]: appears twice"]);
@@ -243,7 +243,7 @@ fn a_key_that_would_break_a_header_is_a_mistake() {
 fn a_secret_beyond_ascii_is_signed_with_as_utf_8() {
     let case = Case::new();
     let loaded = case.load(with("secret", "p\u{e4}ss")).expect("loaded");
-    assert_eq!(loaded.settings.rest.secret.expose(), "p\u{e4}ss".as_bytes());
+    assert_eq!(loaded.settings.rest().secret.expose(), "p\u{e4}ss".as_bytes());
     assert_mentions(&loaded.warnings, &["secret: is not ASCII"]);
 }
 

@@ -88,6 +88,7 @@ fn get(document: &Document, key: &str) -> Result<String, &'static str> {
         interpolate::InterpolationFault::TooDeep => "InterpolationDepthError",
         interpolate::InterpolationFault::NotText => "TypeError",
         interpolate::InterpolationFault::Broken => "ValueError",
+        interpolate::InterpolationFault::Dollar => "none: of Python 3 alone",
         interpolate::InterpolationFault::TooLong => "none: Python goes on",
     })
 }

@@ -31,7 +31,7 @@ fn a_mistake_in_the_file_does_not_matter_where_the_environment_decides() {
 fn the_environment_is_taken_literally() {
     let case = Case::new().set("JOB_RUNNER_WORKER_SECRET", "a%(api_key)s ; b");
     let loaded = case.load(REQUIRED).expect("loaded");
-    assert_eq!(loaded.settings.rest.secret.expose(), b"a%(api_key)s ; b");
+    assert_eq!(loaded.settings.rest().secret.expose(), b"a%(api_key)s ; b");
 }
 
 #[test]
@@ -57,7 +57,7 @@ fn the_secret_may_stand_in_a_file_of_its_own() {
     write_private(&path, b" from file \n");
     let case = case.set("JOB_RUNNER_WORKER_SECRET_FILE", &path);
     let loaded = case.load(REQUIRED).expect("loaded");
-    assert_eq!(loaded.settings.rest.secret.expose(), b" from file ");
+    assert_eq!(loaded.settings.rest().secret.expose(), b" from file ");
     assert_eq!(loaded.warnings, Vec::<String>::new());
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).expect("its mode");
     assert_mentions(&case.load(REQUIRED).expect("loaded").warnings, &["can be read by others"]);
@@ -132,7 +132,7 @@ fn without_flag_and_variable_there_is_no_configuration() {
 fn the_flag_wins_over_the_variable_and_says_so() {
     let case = Case::new().set("CONFIG_PATH", "/nowhere.ini");
     let loaded = case.load(REQUIRED).expect("loaded");
-    assert_eq!(loaded.settings.rest.api_key.as_str(), "key");
+    assert_eq!(loaded.settings.rest().api_key.as_str(), "key");
     assert_mentions(&loaded.warnings, &["CONFIG_PATH (/nowhere.ini) is not read", "worker.ini"]);
 }
 
@@ -142,7 +142,7 @@ fn a_relative_path_is_found_from_the_working_directory() {
     write_private(&case.path(), REQUIRED.as_bytes());
     case.surroundings.working_directory = case.folder.path().to_path_buf();
     let case = case.set("CONFIG_PATH", "worker.ini");
-    assert_eq!(load(None, &case.surroundings).expect("loaded").settings.rest.api_key.as_str(), "key");
+    assert_eq!(load(None, &case.surroundings).expect("loaded").settings.rest().api_key.as_str(), "key");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod example;
+mod flamenco;
 mod golden;
 mod layers;
 mod path_checks;
@@ -17,7 +18,21 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use super::{ConfigFailure, Loaded, Surroundings, load};
+use super::{ConfigFailure, Loaded, Settings, Surroundings, load};
+use crate::source::{self, UpstreamSettings};
+use crate::upstream::job_runner;
+
+impl Settings {
+    fn rest(&self) -> &job_runner::Settings {
+        let UpstreamSettings::JobRunner { rest, .. } = &self.upstream else { panic!("{self:?}") };
+        rest
+    }
+
+    fn source(&self) -> &source::Settings {
+        let UpstreamSettings::JobRunner { source, .. } = &self.upstream else { panic!("{self:?}") };
+        source
+    }
+}
 
 /// Smallest configuration that a worker accepts.
 const REQUIRED: &str = "[job_runner_worker]\n\

@@ -95,7 +95,7 @@ fn what_needs_a_restart_keeps_its_value_beside_what_changes() {
     assert_eq!(reloaded.on_restart, ["script_temp_path"]);
     let settings = &reloaded.loaded.settings;
     assert_eq!((settings.daemon.log_level, settings.intake.concurrent_jobs), (LogLevel::Debug, 9));
-    assert_eq!(settings.rest.secret.expose(), b"new");
+    assert_eq!(settings.rest().secret.expose(), b"new");
     assert_eq!(settings.execution.script_temp_path, running.settings.execution.script_temp_path);
     // The change still waits for a restart, so the next reload reports it again.
     let again = case.reload(&reloaded.loaded, std::fs::read(case.path()).expect("a file")).expect("reloaded");

@@ -12,20 +12,20 @@ use crate::run::{IncompleteRuns, LeftoverPolicy};
 #[test]
 fn the_required_keys_alone_give_the_documented_defaults() {
     let settings = loaded(REQUIRED).settings;
-    assert_eq!(settings.rest.api_base_url.as_str(), "https://server.example.com/");
-    assert_eq!(settings.rest.api_key.as_str(), "key");
-    assert_eq!(settings.rest.secret.expose(), b"verysecret");
-    assert_eq!(settings.rest.run_resource, "/api/v1/run/");
-    assert_eq!(settings.rest.worker_resource, "/api/v1/worker/");
-    assert_eq!(settings.rest.run_log_resource, "/api/v1/run_log/");
-    assert_eq!(settings.rest.kill_request_resource, "/api/v1/kill_request/");
-    assert!(settings.rest.tls_verify);
-    assert_eq!(settings.rest.ca_file, None);
-    assert_eq!(settings.rest.api_timeout, Duration::from_secs(30));
-    assert_eq!(settings.source.broadcaster_server_hostname, "broadcaster.example.com");
-    assert_eq!(settings.source.broadcaster_server_port, 5556);
-    assert_eq!(settings.source.reconnect_after_inactivity, Duration::from_secs(300));
-    assert_eq!(settings.source.ws_url, None);
+    assert_eq!(settings.rest().api_base_url.as_str(), "https://server.example.com/");
+    assert_eq!(settings.rest().api_key.as_str(), "key");
+    assert_eq!(settings.rest().secret.expose(), b"verysecret");
+    assert_eq!(settings.rest().run_resource, "/api/v1/run/");
+    assert_eq!(settings.rest().worker_resource, "/api/v1/worker/");
+    assert_eq!(settings.rest().run_log_resource, "/api/v1/run_log/");
+    assert_eq!(settings.rest().kill_request_resource, "/api/v1/kill_request/");
+    assert!(settings.rest().tls_verify);
+    assert_eq!(settings.rest().ca_file, None);
+    assert_eq!(settings.rest().api_timeout, Duration::from_secs(30));
+    assert_eq!(settings.source().broadcaster_server_hostname, "broadcaster.example.com");
+    assert_eq!(settings.source().broadcaster_server_port, 5556);
+    assert_eq!(settings.source().reconnect_after_inactivity, Duration::from_secs(300));
+    assert_eq!(settings.source().ws_url, None);
     assert_eq!(settings.intake.concurrent_jobs, 4);
     assert_eq!(settings.intake.incomplete_runs, IncompleteRuns::Reset);
     assert_eq!(settings.intake.max_attempts, 3);
@@ -71,7 +71,7 @@ fn none_and_nothing_leave_an_optional_value_out() {
         let settings = loaded(with("run_timeout", text)).settings;
         assert_eq!(settings.execution.run_timeout, None, "{text}");
         assert_eq!(loaded(with("pid_file", text)).settings.daemon.pid_file, None, "{text}");
-        assert_eq!(loaded(with("ws_url", text)).settings.source.ws_url, None, "{text}");
+        assert_eq!(loaded(with("ws_url", text)).settings.source().ws_url, None, "{text}");
     }
     assert_mentions(&mistakes(with("drain_timeout", "0")), &["drain_timeout: ", "or none"]);
 }
@@ -102,14 +102,14 @@ fn an_unknown_word_is_answered_with_the_known_ones() {
 #[test]
 fn the_path_of_the_base_url_is_replaced_as_urljoin_does() {
     let text = with("api_base_url", "https://server:8443/below/?x=1");
-    assert_eq!(loaded(&text).settings.rest.api_base_url.as_str(), "https://server:8443/");
+    assert_eq!(loaded(&text).settings.rest().api_base_url.as_str(), "https://server:8443/");
     assert_mentions(&warnings(&text), &["api_base_url: only https://server:8443/ of it is used"]);
 }
 
 #[test]
 fn a_relative_resource_is_joined_below_the_base_url() {
     let text = with("api_base_url", "https://server/below/") + "run_resource_uri = api/run\n";
-    assert_eq!(loaded(&text).settings.rest.run_resource, "/below/api/run/");
+    assert_eq!(loaded(&text).settings.rest().run_resource, "/below/api/run/");
     assert_mentions(&warnings(&text), &["run_resource_uri: is read as /below/api/run/"]);
 }
 
@@ -122,7 +122,7 @@ fn a_base_url_needs_no_slash_and_takes_addresses_and_foreign_names() {
         ("https://b\u{fc}cher.example/", "https://xn--bcher-kva.example/"),
     ] {
         let settings = loaded(with("api_base_url", text)).settings;
-        assert_eq!(settings.rest.api_base_url.as_str(), read);
+        assert_eq!(settings.rest().api_base_url.as_str(), read);
     }
 }
 

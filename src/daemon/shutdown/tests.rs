@@ -19,11 +19,14 @@ const PHASES: [ShutdownPhase; 9] = [
     ShutdownPhase::Exited(0),
 ];
 
-const INPUTS: [Input; 15] = [
+const INPUTS: [Input; 19] = [
     Input::Signal(SignalRequest::Terminate),
     Input::Signal(SignalRequest::HandOver),
     Input::Signal(SignalRequest::Dump),
     Input::Signal(SignalRequest::Reload),
+    Input::Signal(SignalRequest::GiveBack),
+    Input::Signal(SignalRequest::Sleep),
+    Input::Signal(SignalRequest::Wake),
     Input::Started,
     Input::StartFailed(StartFailure::Settings),
     Input::StartFailed(StartFailure::Directory),
@@ -34,6 +37,7 @@ const INPUTS: [Input; 15] = [
     Input::AskedToLeave { leave: Leave::Shutdown, restart_exit_code: Some(4) },
     Input::AskedToLeave { leave: Leave::Restart, restart_exit_code: Some(4) },
     Input::AskedToLeave { leave: Leave::Restart, restart_exit_code: None },
+    Input::Refused,
     Input::Left,
 ];
 
@@ -157,7 +161,7 @@ proptest! {
                 (Some(code), ShutdownPhase::Exited(exited)) if exited != code => {
                     prop_assert_eq!(exited, EXIT_FAILURE);
                     leaving = Some(exited);
-                    prop_assert_eq!(input, TERM);
+                    prop_assert!(input == TERM || input == Input::Signal(SignalRequest::GiveBack));
                 }
                 _ => {}
             }

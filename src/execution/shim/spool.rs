@@ -188,6 +188,59 @@ pub fn read_piece(path: &Path, from: u64, most: u64) -> io::Result<Option<Vec<u8
     piece(&file, HEADER.saturating_add(from), total.saturating_sub(from).min(most)).map(Some)
 }
 
+/// Part of an output, as far as it was kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeptPart {
+    /// Bytes of the output.
+    Bytes(Vec<u8>),
+    /// Number of bytes that were not kept.
+    Gap(u64),
+}
+
+/// Reads up to `most` bytes from offset `from`, or tells how many bytes from there were not kept. A file in use may
+/// overwrite what is read; then the answer is the gap.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_kept(path: &Path, from: u64, most: u64) -> io::Result<KeptPart> {
+    let file = match OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW).open(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(KeptPart::Bytes(Vec::new())),
+        file => file?,
+    };
+    let Some((head, ring, total)) = sizes(&file)? else { return Ok(KeptPart::Bytes(Vec::new())) };
+    if from < head {
+        return piece(&file, HEADER.saturating_add(from), head.min(total).saturating_sub(from).min(most))
+            .map(KeptPart::Bytes);
+    }
+    let kept_from = |total: u64| total.saturating_sub(ring).max(head);
+    if from < kept_from(total) {
+        return Ok(KeptPart::Gap(kept_from(total) - from));
+    }
+    // Up to the end of the ring in the file; the next call goes on at its beginning.
+    let at = (from - head) % ring.max(1);
+    let bytes = piece(
+        &file,
+        HEADER.saturating_add(head).saturating_add(at),
+        total.saturating_sub(from).min(ring.saturating_sub(at)).min(most),
+    )?;
+    // The ring may have come round meanwhile.
+    let now = sizes(&file)?.map_or(total, |(_, _, now)| now);
+    if from < kept_from(now) { Ok(KeptPart::Gap(kept_from(now) - from)) } else { Ok(KeptPart::Bytes(bytes)) }
+}
+
+/// Reads the sizes of head and ring, and the number of bytes of output; `None` where nothing was printed yet.
+fn sizes(file: &File) -> io::Result<Option<(u64, u64, u64)>> {
+    let mut bytes = [0; HEADER as usize];
+    if let Err(e) = file.read_exact_at(&mut bytes, 0) {
+        return if e.kind() == io::ErrorKind::UnexpectedEof { Ok(None) } else { Err(e) };
+    }
+    if &bytes[..8] != MAGIC {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "not an output file of ours"));
+    }
+    let number = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap_or_default());
+    Ok(Some((number(8), number(16), number(24))))
+}
+
 /// Reads bytes that the header promises. The length of the file is checked first, because a damaged header may promise
 /// any number.
 fn piece(file: &File, at: u64, len: u64) -> io::Result<Vec<u8>> {

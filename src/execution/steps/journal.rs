@@ -57,7 +57,7 @@ fn shortened(mut line: JournalLine) -> JournalLine {
     let text = match &mut line {
         JournalLine::Started { name, .. } => name,
         JournalLine::Ended { activity, .. } | JournalLine::Finished { activity } => activity,
-        JournalLine::Unknown => return line,
+        JournalLine::Origin { .. } | JournalLine::Unknown => return line,
     };
     text.truncate(text.floor_char_boundary(MAX_ACTIVITY));
     line

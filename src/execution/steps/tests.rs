@@ -82,7 +82,7 @@ fn commands_are_executed_in_order_with_the_log_and_the_journal_of_each() {
             JournalLine::Started { step, name } => format!("{step} starts {name}"),
             JournalLine::Ended { step, ok, activity, .. } => format!("{step} {ok} {activity}"),
             JournalLine::Finished { activity } => activity,
-            JournalLine::Unknown => "?".to_owned(),
+            JournalLine::Origin { .. } | JournalLine::Unknown => "?".to_owned(),
         })
         .collect();
     let wanted = [

@@ -133,6 +133,7 @@ impl Stage {
                     }
                     RunStart::Announced(None) => format!("start {run}"),
                     RunStart::LeftBehind(_) => format!("take up {run}"),
+                    RunStart::Accepted(_) => format!("begin {run}"),
                 }
             }
             Effect::StopRun { run, handle, cause } => {
@@ -438,4 +439,70 @@ fn a_run_is_known_as_long_as_anything_of_it_is_left() {
     assert!(known(&mut stage));
     stage.hears(IntakeMessage::Release(run(5)));
     assert!(!known(&mut stage));
+}
+
+fn entry(id: i64) -> OutboxEntry {
+    let IntakeMessage::TakeUp(entry) = left_behind(id) else { panic!("an entry") };
+    *entry
+}
+
+/// A reservation, and what became of it by now.
+fn reservation(stage: &mut Stage) -> (oneshot::Receiver<Slot>, Vec<String>) {
+    let (waiting, granted) = oneshot::channel();
+    let effects = stage.hears(IntakeMessage::Reserve(waiting));
+    (granted, effects)
+}
+
+#[test]
+fn a_reserved_slot_is_taken_and_the_run_begins_in_it() {
+    let mut stage = Stage::awake(1);
+    let (mut granted, effects) = reservation(&mut stage);
+    assert_eq!(effects, ["publish awake, 1/1 slots"]);
+    let slot = granted.try_recv().expect("a slot");
+    assert_eq!(stage.hears(IntakeMessage::Begin(Box::new(entry(1)), slot)), ["begin 1"]);
+    let (mut next, _) = reservation(&mut stage);
+    assert!(next.try_recv().is_err(), "the run is under way");
+    stage.ends(1, TaskEnd::Done);
+    assert!(next.try_recv().is_ok());
+}
+
+#[test]
+fn a_reservation_that_nobody_waits_for_takes_no_slot() {
+    let mut stage = Stage::awake(1);
+    stage.facts().next_lacks = vec![Lack::Backlog(1)];
+    let (granted, _) = reservation(&mut stage);
+    drop(granted);
+    stage.facts().next_lacks.clear();
+    assert_eq!(stage.steps(Input::PerhapsRelieved), ["publish awake, 0/1 slots"]);
+    let (mut granted, _) = reservation(&mut stage);
+    assert!(granted.try_recv().is_ok());
+}
+
+#[test]
+fn nothing_is_reserved_while_a_run_of_the_last_process_is_not_taken_up() {
+    let mut stage = Stage::awake(1);
+    assert_eq!(stage.hears(IntakeMessage::SetAside(run(1))), NOTHING);
+    let (mut granted, _) = reservation(&mut stage);
+    assert!(granted.try_recv().is_err());
+    stage.hears(IntakeMessage::Release(run(1)));
+    assert!(granted.try_recv().is_ok());
+}
+
+#[test]
+fn a_run_that_was_given_to_a_worker_which_sleeps_by_now_is_given_back() {
+    let mut stage = Stage::awake(1);
+    let (mut granted, _) = reservation(&mut stage);
+    let slot = granted.try_recv().expect("a slot");
+    stage.hears(command(1, WorkerCommand::Sleep, Pace::AfterRuns));
+    let effects = stage.hears(IntakeMessage::Begin(Box::new(entry(1)), slot));
+    assert_eq!(effects[..2], ["begin 1", "stop 1: GivenBack"]);
+}
+
+#[test]
+fn one_run_is_stopped_and_no_other() {
+    let mut stage = Stage::awake(2);
+    stage.hears(left_behind(1));
+    stage.hears(left_behind(2));
+    assert_eq!(stage.hears(IntakeMessage::Stop(run(2), Cause::GivenBack)), ["stop 2: GivenBack"]);
+    assert_eq!(stage.hears(IntakeMessage::Stop(run(3), Cause::GivenBack)), NOTHING);
 }

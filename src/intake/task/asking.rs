@@ -1,6 +1,8 @@
 //! Questions that the task of a run asks the server before the launch: the run's state, whether the claim holds, and
 //! the script to execute.
 
+mod flamenco;
+
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -13,7 +15,7 @@ use crate::run::claim::{ClaimPhase, Input, RunSight};
 use crate::run::script::Script;
 use crate::run::worker_lifecycle::Claims;
 use crate::run::{Attempt, Outcome, chain_of};
-use crate::upstream::job_runner::JobView;
+use crate::upstream::job_runner::{JobView, RestClient};
 use crate::upstream::{Backoff, CallFailure, Upstream};
 
 /// Age of a read from which an accepted claim must be confirmed by another read: another worker may have claimed the run in between.
@@ -65,7 +67,10 @@ impl RunTask {
     }
 
     pub(super) async fn try_read_run(&mut self, phase: ClaimPhase) -> Result<RunSight, CallFailure> {
-        let Upstream::JobRunner(client) = self.context.upstream.clone();
+        let client = match self.context.upstream.clone() {
+            Upstream::JobRunner(client) => client,
+            Upstream::Flamenco(client) => return self.ask_manager(&client).await,
+        };
         self.read_at = Instant::now();
         let announced = match phase {
             ClaimPhase::Hinted => client.announced(self.run).await?,
@@ -137,7 +142,8 @@ impl RunTask {
             self.entry = Some(entry);
         }
         crash_point!(ClaimNext);
-        let Upstream::JobRunner(client) = self.context.upstream.clone();
+        // A run of any other service was given to this worker, and is never free.
+        let Some(client) = self.context.upstream.job_runner().cloned() else { return Ok(Input::Refused) };
         match client.claim(self.run, self.claim_begun).await {
             Ok(attempt) => {
                 self.claimed = attempt;
@@ -170,7 +176,8 @@ impl RunTask {
 
     /// Checks the worker's own credentials after a refusal. Otherwise returns the time to wait.
     pub(super) async fn credentials(&self) -> Result<(), Duration> {
-        let Upstream::JobRunner(client) = &self.context.upstream;
+        // The session at a Manager takes care of the worker's identity.
+        let Some(client) = self.context.upstream.job_runner() else { return Err(KEY_REFUSED_PAUSE) };
         match client.credentials().await {
             Ok(()) => Ok(()),
             Err(failure @ CallFailure::Unauthorised(_)) => {
@@ -199,15 +206,15 @@ impl RunTask {
     /// Requests the job while the claim is under way: most claims are accepted, and then the answer is there already.
     fn request_job(&mut self) {
         let Some(path) = self.view.as_ref().and_then(|view| view.job.clone()) else { return };
-        if self.job.is_none() {
-            let Upstream::JobRunner(client) = self.context.upstream.clone();
+        if self.job.is_none()
+            && let Some(client) = self.context.upstream.job_runner().cloned()
+        {
             self.job_request = Some(AbortOnDropHandle::new(tokio::spawn(async move { client.job(&path).await })));
         }
     }
 
     /// Returns the answer to that request, or asks now if there was none.
-    async fn requested_job(&mut self, path: &str) -> Result<JobView, CallFailure> {
-        let Upstream::JobRunner(client) = &self.context.upstream;
+    async fn requested_job(&mut self, client: &RestClient, path: &str) -> Result<JobView, CallFailure> {
         match self.job_request.take() {
             Some(request) => match request.await {
                 Ok(answer) => answer,
@@ -218,7 +225,14 @@ impl RunTask {
     }
 
     /// Returns the script of the run's job and its time limit, or the outcome of a run without a script.
-    pub(super) async fn script(&mut self) -> Result<(Script, Option<Duration>), Outcome> {
+    pub(super) async fn script(&mut self, attempt: Attempt) -> Result<(Script, Option<Duration>), Outcome> {
+        match self.context.upstream.clone() {
+            Upstream::JobRunner(client) => self.script_of_job(&client).await,
+            Upstream::Flamenco(_) => self.steps_script(attempt).map(|script| (script, None)),
+        }
+    }
+
+    async fn script_of_job(&mut self, client: &RestClient) -> Result<(Script, Option<Duration>), Outcome> {
         let unreadable = |why: String| Outcome::Unstartable(format!("The script could not be read: {why}."));
         let Some(path) = self.view.as_ref().and_then(|view| view.job.clone()) else {
             return Err(unreadable("the run names no job".to_owned()));
@@ -231,7 +245,7 @@ impl RunTask {
             let mut stopped = self.signals.stopped.clone();
             let answer = tokio::select! {
                 cause = stop_asked(&mut stopped) => return Err(Outcome::Cancelled(cause)),
-                answer = self.requested_job(&path) => answer,
+                answer = self.requested_job(client, &path) => answer,
             };
             let pause = match answer {
                 Ok(job) => break job,

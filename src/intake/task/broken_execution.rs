@@ -9,7 +9,7 @@ use crate::execution::random_token;
 use crate::intake::slots::Slot;
 use crate::report::{LogSource, RunReport, StoredEnd};
 use crate::run::Outcome;
-use crate::run::claim::ClaimPhase;
+use crate::run::claim::{ClaimPhase, Effect};
 
 /// Way in which an execution failed to end.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,7 +25,7 @@ impl RunTask {
     pub(super) async fn go_on_after(&mut self, report: RunReport, slot: Slot, broken: BrokenExecution) -> TaskEnd {
         match self.account_for(report, broken).await {
             None => TaskEnd::Done,
-            Some(report) => self.proceed(ClaimPhase::Claimed, slot, Some(report)).await,
+            Some(report) => self.proceed(ClaimPhase::Claimed, Effect::Look, slot, Some(report)).await,
         }
     }
 

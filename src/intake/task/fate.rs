@@ -8,7 +8,7 @@ use super::{RunTask, TaskEnd};
 use crate::execution::{ExecutionRemains, Running, random_token, recorded_start};
 use crate::intake::slots::Slot;
 use crate::report::{OutboxEntry, Start, StoredEnd};
-use crate::run::claim::ClaimPhase;
+use crate::run::claim::{ClaimPhase, Effect};
 use crate::upstream::Backoff;
 
 /// Time that a drain gives killed processes of a lost execution to disappear; processes in uninterruptible sleep do
@@ -73,7 +73,7 @@ impl RunTask {
                 (entry.attempt, entry.token) = (entry.attempt.next(), random_token());
                 self.context.reporter.outbox().run(&entry).await;
                 self.entry = Some(entry);
-                self.proceed(ClaimPhase::Claiming, slot, None).await
+                self.proceed(ClaimPhase::Claiming, Effect::Look, slot, None).await
             }
         }
     }

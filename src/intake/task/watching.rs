@@ -27,7 +27,7 @@ impl RunTask {
             (None, Some(entry)) => self.context.reporter.serve(OutboxEntry { claim: self.claimed, ..entry }, false),
             (None, None) => return None,
         };
-        let launched = match self.script().await {
+        let launched = match self.script(report.entry().attempt).await {
             Err(outcome) => Err(outcome),
             Ok((script, run_timeout)) => {
                 let entry = report.entry();

@@ -13,8 +13,8 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::report::{
-    CourierRequest, Durability, EventPublisher, LogSource, Outbox, OutboxEntry, OutboxLocation, Recipient, Reporter,
-    RunReport, Settings, Start, StoredEnd, plan,
+    CourierRequest, Durability, EventPublisher, KeptOutput, LogSource, Outbox, OutboxEntry, OutboxLocation, Recipient,
+    Reporter, RunReport, Settings, Start, StoredEnd, plan,
 };
 use crate::run::{ApiKey, Attempt, Cause, Left, Outcome as RunOutcome, ProcessExit, RunId, Secret};
 use crate::upstream::job_runner::RestClient;
@@ -50,6 +50,14 @@ impl LogSource for FakeLogs {
     fn piece(&self, _: RunId, _: Attempt, from: u64, _: u64) -> io::Result<Option<Vec<u8>>> {
         let piece = || self.text.lock().unwrap().as_bytes()[usize::try_from(from).unwrap()..].to_vec();
         Ok(self.has_pieces.load(Ordering::Relaxed).then(piece))
+    }
+
+    fn kept(&self, _: RunId, _: Attempt, _: u64, _: u64) -> io::Result<KeptOutput> {
+        Ok(KeptOutput::Bytes(Vec::new()))
+    }
+
+    fn journal(&self, _: RunId, _: Attempt) -> io::Result<Vec<u8>> {
+        Ok(Vec::new())
     }
 
     fn forget(&self, _: RunId, attempt: Attempt) {
