@@ -150,7 +150,7 @@ pub struct DaemonOptions {
 /// Question to a worker that runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DaemonQuestion {
-    /// Show the status.
+    /// Show the status of the running worker.
     Status,
     /// Take no new runs until the worker is woken.
     Sleep,

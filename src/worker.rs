@@ -245,7 +245,7 @@ impl RunningWorker {
             (Upstream::Flamenco(client), Sources::Flamenco(_), UpstreamSettings::Flamenco { client: settings, .. }) => {
                 client.reconfigure(settings)?;
             }
-            // The kind of service is that of the program.
+            // The kind of service is that of the program, and so a reload never changes it.
             (Upstream::JobRunner(_) | Upstream::Flamenco(_), _, _) => {}
         }
         self.execution.reconfigure(settings.execution, settings.intake.concurrent_jobs as usize);

@@ -50,7 +50,7 @@ pub struct FlamencoCommandLine {
     #[arg(short, long)]
     pub verbose: bool,
 
-    /// log more
+    /// log what is of use in the search for a fault
     #[arg(short, long)]
     pub debug: bool,
 

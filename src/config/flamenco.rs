@@ -99,6 +99,7 @@ pub(super) fn texts(
     for path in paths(named, surroundings) {
         let read = match file::read(&surroundings.absolute(&path)) {
             // Without a name on the command line each file may be missing.
+            // A name that was given and does not exist is a typing error.
             Err(file::UnreadableFile::Open(e)) if named.is_none() && e.kind() == std::io::ErrorKind::NotFound => {
                 continue;
             }
@@ -173,6 +174,7 @@ pub(super) fn check(
     let steps = check.steps();
     let execution = check.execution(max_log_bytes, durability);
     let daemon = check.task_daemon();
+    // Checked here and not at the first fetch: the Manager would hand out tasks whose ends it has not heard of.
     check.refuse_old_queue();
     Some(Settings {
         upstream: UpstreamSettings::Flamenco { client: client?, source: source?, push: push? },

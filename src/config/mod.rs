@@ -125,9 +125,9 @@ impl ConfigExit {
 /// Program whose configuration is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WorkerProgram {
-    /// Worker of Job-Runner.
+    /// Worker of a Job-Runner server.
     JobRunner,
-    /// Worker of Flamenco.
+    /// Worker of a Flamenco Manager.
     Flamenco,
 }
 

@@ -71,6 +71,7 @@ impl Execution {
         let _ = std::fs::remove_file(&journal);
         write_private(&journal, &journal_line(&JournalLine::Origin { key: task.to_owned() }))
             .map_err(|source| TaskDefect::Journal { path: journal.clone(), source })?;
+        // Everything is in the plan, so that the program of one version executes it beside a worker of the next.
         let plan = StepsPlan {
             v: VERSION,
             task: task.to_owned(),

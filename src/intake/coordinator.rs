@@ -378,6 +378,7 @@ impl<F: IntakeFacts> Coordinator<F> {
     /// Grants the reservation that waits, where no run is under way, none of the last process is left to be taken up, and
     /// another one may be started.
     fn grant_reservation(&mut self) {
+        // The run that comes has no number yet, so it cannot be told from one of the last process: those are taken up first.
         let is_waiting = self.reservation.as_ref().is_some_and(|waiting| !waiting.is_closed());
         let is_free = self.runs.is_empty() && self.set_aside.is_empty() && self.slots.any_free();
         if !is_waiting || !is_free || !self.claims_runs() {

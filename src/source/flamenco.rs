@@ -22,7 +22,7 @@ use crate::run::{Pace, RequestId, WorkerCommand, WorkerRequest};
 use crate::upstream::flamenco::{FlamencoClient, IdentityFile};
 use crate::wire::flamenco::FarmWorkerStatus;
 pub use pre_task_checks::PreTaskChecks;
-use session::Session;
+use session::TaskSession;
 use standing::Standing;
 
 /// Settings of the source.
@@ -107,7 +107,7 @@ impl FlamencoSource {
             standing: Mutex::default(),
             refused: CancellationToken::new(),
         });
-        let session = Session::new(Arc::clone(&shared), IdentityFile::new(shared.settings.identity_file.clone()));
+        let session = TaskSession::new(Arc::clone(&shared), IdentityFile::new(shared.settings.identity_file.clone()));
         let session = stop.clone().run_until_cancelled_owned(session.run());
         let keepalive = stop.run_until_cancelled_owned(keepalive::keep_asking(Arc::clone(&shared)));
         Self {

@@ -321,6 +321,7 @@ impl FlamencoClient {
         let answer = Self::answer_once(request).await;
         match &answer {
             Ok(_) => self.health.answered(),
+            // The Manager is there: others need not slow down.
             Err(CallFailure::Unauthorised(401)) => {
                 self.health.reached();
                 self.health.credentials(false);
@@ -344,6 +345,7 @@ impl FlamencoClient {
         if status.is_redirection() {
             return Err(CallFailure::Redirected("another place".to_owned()));
         }
+        // To other services 423 is a refusal; a Manager says with it which state it asks for.
         if status != StatusCode::LOCKED {
             let after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()).map(str::to_owned);
             http::refusal(status, after.as_deref())?;

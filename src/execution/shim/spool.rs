@@ -212,6 +212,7 @@ pub fn read_kept(path: &Path, from: u64, most: u64) -> io::Result<KeptPart> {
         return piece(&file, HEADER.saturating_add(from), head.min(total).saturating_sub(from).min(most))
             .map(KeptPart::Bytes);
     }
+    // Everything before this offset was overwritten, except the head.
     let kept_from = |total: u64| total.saturating_sub(ring).max(head);
     if from < kept_from(total) {
         return Ok(KeptPart::Gap(kept_from(total) - from));

@@ -207,6 +207,8 @@ impl FlamencoProtocol {
     }
 
     async fn tell(&mut self, call: TaskCall, piece: LogPiece) -> Result<(), CallFailure> {
+        // The end goes with the last piece, never before it: a Manager takes no state after the end, and people read the log
+        // as soon as they see the end.
         let is_last = piece.told >= self.delivery.output();
         let activity = self.activity();
         let mut update = match call {
@@ -230,6 +232,7 @@ impl FlamencoProtocol {
             self.facts.shared.remove_letters(self.facts.run).await;
             self.step(PlanInput::Settled);
         } else {
+            // The journal is bounded and read as a whole, so nothing is kept of how far it was told.
             let told = ToldExtent { output: piece.told, journal: 0 };
             self.facts.shared.outbox.told(self.facts.run, told).await;
         }
@@ -260,6 +263,7 @@ impl FlamencoProtocol {
                 Ok(_) => self.not_ours("the Manager does not know the task (404)").await,
                 Err(failure) => Some(self.retry_later(&failure)),
             },
+            // The session registers anew if this lasts. Until then the end of the task stays on disk.
             CallFailure::Unauthorised(_) => {
                 self.log_retry(failure, PARKED);
                 Some(Pause::For(PARKED))
@@ -331,6 +335,7 @@ impl FlamencoProtocol {
             self.step(PlanInput::Settled);
             return None;
         }
+        // The log is what a Manager may find fault with; without it the end still counts.
         if !self.leaves_out_log {
             self.facts.give_up("log", failure.to_string()).await;
         }

@@ -9,6 +9,8 @@ use crate::run::{Cause, Pace, RunId, chain_of};
 /// Asks until the source is stopped. What the last process left is asked about at once.
 pub(super) async fn keep_asking(shared: Arc<SourceShared>) {
     let mut executing = shared.intake.executing();
+    // A task that the last process left may have been given to another worker since. One that this process fetches was
+    // given to this worker just now, so the question can wait.
     let mut is_new = *executing.borrow() == 0;
     while executing.wait_for(|executing| *executing > 0).await.is_ok() {
         if std::mem::replace(&mut is_new, true) {
@@ -40,6 +42,7 @@ async fn ask(shared: &SourceShared, run: RunId) {
     if let Some(status) = answer.status_requested {
         shared.follow(status, pace).await;
     }
+    // Not only where a state is asked for: the task may have been cancelled, or given to another worker.
     if !answer.may_keep_running {
         tracing::warn!(
             target: "job_runner_worker.enqueuer",

@@ -30,7 +30,7 @@ const HINDERED_PAUSE: Duration = Duration::from_secs(60);
 const REFUSED_FOR: Duration = Duration::from_secs(300);
 
 /// Session of the worker.
-pub(super) struct Session {
+pub(super) struct TaskSession {
     shared: Arc<SourceShared>,
     file: IdentityFile,
     state: watch::Receiver<PublishedState>,
@@ -41,7 +41,7 @@ pub(super) struct Session {
     has_accepted: bool,
 }
 
-impl Session {
+impl TaskSession {
     pub(super) fn new(shared: Arc<SourceShared>, file: IdentityFile) -> Self {
         let state = shared.intake.state();
         Self { shared, file, state, is_hindered: false, refused_since: None, has_accepted: false }
@@ -86,6 +86,7 @@ impl Session {
             // The registration announces the worker, too.
             return self.register().await;
         }
+        // Once only: a Manager that refuses the identity which it has just given would get a new worker each time.
         let mut has_registered = false;
         loop {
             match self.shared.client.sign_on().await {
@@ -188,6 +189,8 @@ impl Session {
 
     /// Fetches the next task once the last one is told. Returns the pause after it.
     async fn next_task(&mut self) -> Option<Duration> {
+        // The slot is held while the Manager is asked: a task that comes with no slot for it would wait here, where the
+        // Manager counts it as active and takes its silence for a failure.
         let reservation = self.ready().await?;
         if self.shared.settings.is_single && self.has_accepted {
             self.shared.command(WorkerCommand::Shutdown, Pace::AfterRuns).await;
@@ -203,6 +206,7 @@ impl Session {
                 Some(EMPTY_PAUSE.mul_f64(0.95 + 0.1 * fastrand::f64()))
             }
             Ok(FetchAnswer::StatusAsked(status)) => {
+                // A reserved slot counts as taken in the published state, which the acknowledgement waits for.
                 drop(reservation);
                 self.shared.follow(status, Pace::AfterRuns).await;
                 self.acknowledge().await;
@@ -273,6 +277,7 @@ impl Session {
                 reservation.begin(entry).await;
                 return None;
             }
+            // The task is under way, or its end is on its way: executing it again is what must never happen.
             Err(OutboxError::KnownKey(_)) => {
                 tracing::debug!(target: "job_runner_worker.enqueuer", task = key, "task is known already");
                 return Some(FAILED_PAUSE);

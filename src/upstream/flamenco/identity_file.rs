@@ -59,6 +59,7 @@ fn with_values(text: &str, values: [&str; 2]) -> String {
     let mut written = [false; 2];
     let mut lines: Vec<String> = Vec::new();
     let mut is_ours = false;
+    // The file is edited and not written anew: it is the user's, with comments and keys that this program does not know.
     // Line behind which keys that the section does not have are added.
     let mut end_of_section = None;
     let mut is_dropping = false;

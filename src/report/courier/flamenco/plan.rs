@@ -167,7 +167,7 @@ impl TaskDelivery {
         self.phase == Phase::GivenBack
     }
 
-    /// Applies an input.
+    /// Applies an input that came at an instant.
     pub(super) fn step(&mut self, input: PlanInput, now: Instant, settings: &PushSettings) {
         match input {
             PlanInput::Rejected => self.rejections += 1,
@@ -176,6 +176,7 @@ impl TaskDelivery {
                 self.output = self.output.max(output);
                 self.rejections = 0;
             }
+            // The output of the lost execution is gone, and that of the next one begins anew.
             PlanInput::Relaunched => (self.told, self.output) = (0, 0),
             PlanInput::Output(total) | PlanInput::Over { output: total, .. } => self.output = self.output.max(total),
             _ => {}
@@ -218,6 +219,7 @@ impl Live {
 
     fn step(mut self, input: PlanInput, has_rest: bool, now: Instant, settings: &PushSettings) -> Self {
         match input {
+            // Only the first line that waits sets the instant: a task that prints all the time would put it off for ever.
             PlanInput::Output(_) => {
                 self.log_due.get_or_insert(now + settings.log_interval);
                 self.watch = Watch::Unseen;
