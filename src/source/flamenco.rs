@@ -82,7 +82,7 @@ impl SourceShared {
     }
 }
 
-/// Running source.
+/// Running source of tasks, which stops when it is dropped.
 pub struct FlamencoSource {
     shared: Arc<SourceShared>,
     _session: AbortOnDropHandle<()>,

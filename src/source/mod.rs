@@ -25,7 +25,7 @@ use crate::{report, upstream};
 /// Settings of the service that gives this worker its runs, and of the sources that it has.
 #[derive(Clone, Debug)]
 pub enum UpstreamSettings {
-    /// Server of Job-Runner.
+    /// Server of Job-Runner, with its REST API, its broadcaster and its WebSocket.
     JobRunner {
         /// Settings of the signed HTTP client.
         rest: upstream::job_runner::Settings,
