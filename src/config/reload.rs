@@ -21,7 +21,7 @@ pub struct Reloaded {
     pub on_restart: Vec<&'static str>,
 }
 
-/// Reads the configuration again, from where [`load`] reads it.
+/// Reads the configuration again, from where [`load_of`] reads it.
 ///
 /// # Errors
 /// If anything is wrong with it; nothing changes then.
