@@ -300,6 +300,18 @@ impl Outbox {
         written.map(|()| entry)
     }
 
+    /// Writes a run of the last process whose row is lost, under the key that its journal names. Its work is lost.
+    ///
+    /// # Errors
+    /// If the run could not be written.
+    pub async fn try_restore(&self, entry: &OutboxEntry, key: String) -> Result<(), OutboxError> {
+        let origin = RunOrigin { run: entry.run, key, work: String::new(), told: ToldExtent::default() };
+        // Known before it is written: the upstream may offer the run anew meanwhile.
+        self.known().insert(entry.run);
+        self.known().insert_origin(origin.clone());
+        self.change(Change::Accept(Box::new((entry.clone(), origin))), false).await
+    }
+
     /// Writes up to where the upstream has the output and the journal of a run, for as long as it takes.
     pub async fn told(&self, run: RunId, told: ToldExtent) {
         self.known().set_told(run, told);

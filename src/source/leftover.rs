@@ -17,6 +17,7 @@ use crate::run::claim::RunSight;
 use crate::run::{Attempt, IncompleteRuns, Order, Outcome, RunId, chain_of};
 use crate::upstream::job_runner::{Incomplete, InstanceOrigin, RestClient, SeenRunState};
 use crate::upstream::{Backoff, CallFailure, Upstream};
+use crate::wire::steps;
 use survivor::{OutboxNote, Recorded, Survivor};
 
 /// Longest time that a start waits for leftovers to be taken up. The rest continues in the background: a record that
@@ -58,6 +59,8 @@ impl LeftoverSource {
         self.execution.clear_away_dead();
         let mut left: BTreeMap<RunId, RunLeftovers> = BTreeMap::new();
         for (run, attempt) in self.execution.logs().all() {
+            // The outbox may have lost the row, and with it the number.
+            self.reporter.outbox().mint_above(run);
             left.entry(run).or_default().attempts.push(attempt);
         }
         for entry in runs {
@@ -163,7 +166,14 @@ impl LeftoverSource {
                     start: recorded_start(record),
                     end: None,
                 };
-                if let Err(e) = self.reporter.outbox().try_run(&chosen).await {
+                let journal = self.execution.logs().journal(run, attempt).unwrap_or_default();
+                let written = match steps::origin_of(&journal) {
+                    Some(key) if self.reporter.outbox().origin(run).is_none() => {
+                        self.reporter.outbox().try_restore(&chosen, key).await
+                    }
+                    _ => self.reporter.outbox().try_run(&chosen).await,
+                };
+                if let Err(e) = written {
                     tracing::error!(
                         target: "job_runner_worker.cleanup",
                         %run,

@@ -123,6 +123,15 @@ pub fn journal_line(line: &JournalLine) -> Vec<u8> {
     bytes
 }
 
+/// Returns the key of the task that a journal belongs to; `None` where its first line is incomplete.
+#[must_use]
+pub fn origin_of(bytes: &[u8]) -> Option<String> {
+    journal(bytes).into_iter().find_map(|line| match line {
+        JournalLine::Origin { key } => Some(key),
+        _ => None,
+    })
+}
+
 /// Decodes a journal; lines that are incomplete or unknown are passed over.
 #[must_use]
 pub fn journal(bytes: &[u8]) -> Vec<JournalLine> {

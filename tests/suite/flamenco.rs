@@ -273,3 +273,24 @@ async fn a_worker_without_its_disk_fetches_no_task_and_says_so() {
     manager.wait_call("POST /ack-status-change/error").await;
     assert!(!manager.lines().contains(&"POST /task".to_owned()));
 }
+
+#[tokio::test]
+async fn a_task_whose_outbox_is_lost_goes_on_and_its_end_is_told() {
+    let manager = Manager::start().await;
+    let mut worker = FlamencoWorker::start(&manager, &[]);
+    let (gate, count) = (worker.gate(), worker.directory().join("count"));
+    let cmd = format!("sh -c 'echo executed >> {}; cat {}'", count.display(), gate.display());
+    let id = manager.submit(&[exec(&cmd), echo("last")]);
+    crate::until("the execution", || count.exists()).await;
+    worker.kill().await;
+    for name in ["outbox.sqlite", "outbox.sqlite-wal", "outbox.sqlite-shm"] {
+        let _ = std::fs::remove_file(worker.directory().join("state").join(name));
+    }
+    worker.restart();
+    manager.wait_call("POST /sign-on").await;
+    worker.open_gate().await;
+    let task = manager.wait_status(&id, "completed").await;
+    assert_eq!((task.ends, std::fs::read_to_string(&count).unwrap().as_str()), (1, "executed\n"));
+    let other = manager.submit(&[echo("other")]);
+    manager.wait_status(&other, "completed").await;
+}

@@ -4,7 +4,7 @@
 use crate::intake::task::RunTask;
 use crate::run::claim::RunSight;
 use crate::run::script::Script;
-use crate::run::{Attempt, Outcome};
+use crate::run::{Attempt, Cause, Outcome};
 use crate::upstream::CallFailure;
 use crate::upstream::flamenco::FlamencoClient;
 
@@ -32,6 +32,10 @@ impl RunTask {
         let context = &self.context;
         let lost = || Outcome::Unstartable("The commands of the task are lost.".to_owned());
         let origin = context.reporter.outbox().origin(self.run).ok_or_else(lost)?;
+        // The outbox was lost, and with it the commands: the Manager gives them to the next worker that asks.
+        if origin.work.is_empty() {
+            return Err(Outcome::Cancelled(Cause::GivenBack));
+        }
         context
             .execution
             .steps_script(self.run, attempt, &origin.key, &origin.work)
