@@ -1,9 +1,9 @@
 //! Projects, pools, workers, templates and jobs: creates and reads them one by one. `catalogue`, `overview` and
 //! `rest_lists` read lists of them.
 
-use super::db::{DbError, Reading, Transaction};
+use super::db::{DbError, DbRow, Reading, Transaction};
 use super::{Conflict, MissingEntity, Store, StoreError, rows};
-use crate::run::{ApiKey, Secret};
+use crate::run::{ApiKey, RunId, Secret};
 use crate::server::domain::model::{
     Concurrency, Exclude, Job, JobId, OnLost, Pool, PoolId, Project, ProjectId, Retry, Schedule, Template, TemplateId,
     Worker, WorkerId,
@@ -399,14 +399,43 @@ pub(super) fn insert_excludes(
 
 /// Reads a job with its excludes, also within a change.
 pub(super) fn find_job(reading: &Reading<'_>, id: JobId) -> Result<Option<Job>, StoreError> {
-    reading.ask_ahead(EXCLUDES, &[&id]);
-    let Some(mut job) = reading.row(JOB, &[&id], rows::job)? else { return Ok(None) };
-    job.excludes = reading.rows(EXCLUDES, &[&id], rows::exclude)?;
-    Ok(Some(job))
+    reading.row(JOB, &[&id], job_row)?.map(|found| with_excludes(reading, found)).transpose()
 }
 
-const JOB: &str = "SELECT * FROM job WHERE id = ?";
-const EXCLUDES: &str = "SELECT * FROM reschedule_exclude WHERE job = ? ORDER BY id";
+/// Like [`find_job`], by a run of the job.
+pub(super) fn find_job_of(reading: &Reading<'_>, run: RunId) -> Result<Option<Job>, StoreError> {
+    reading.row(JOB_OF, &[&run], job_row)?.map(|found| with_excludes(reading, found)).transpose()
+}
+
+/// Asks ahead for what [`find_job_of`] reads.
+pub(super) fn ask_for_job_of(reading: &Reading<'_>, run: RunId) {
+    reading.ask_ahead(JOB_OF, &[&run]);
+}
+
+/// Reads a job from its row, and whether it has excludes, which are in rows of their own. Few jobs have any.
+pub(super) fn job_row(row: &DbRow<'_>) -> Result<(Job, bool), StoreError> {
+    Ok((rows::job(row)?, row.get("has_excludes")?))
+}
+
+/// Completes a job with its excludes.
+pub(super) fn with_excludes(reading: &Reading<'_>, (mut job, has_some): (Job, bool)) -> Result<Job, StoreError> {
+    if has_some {
+        let sql = "SELECT * FROM reschedule_exclude WHERE job = ? ORDER BY id";
+        job.excludes = reading.rows(sql, &[&job.id], rows::exclude)?;
+    }
+    Ok(job)
+}
+
+/// Columns that [`job_row`] reads.
+macro_rules! job_columns {
+    () => {
+        "job.*, EXISTS (SELECT 1 FROM reschedule_exclude WHERE reschedule_exclude.job = job.id) AS has_excludes"
+    };
+}
+pub(super) use job_columns;
+
+const JOB: &str = concat!("SELECT ", job_columns!(), " FROM job WHERE id = ?");
+const JOB_OF: &str = concat!("SELECT ", job_columns!(), " FROM job WHERE id = (SELECT job FROM run WHERE id = ?)");
 
 /// Columns of a schedule: interval, its unit, cron expression, its time zone.
 pub(super) fn schedule_columns(schedule: &Schedule) -> (Option<u32>, &'static str, Option<&str>, Option<&'static str>) {

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::claim_rule::{JobSituation, read_situation};
-use super::db::Transaction;
+use super::claim_rule::{JobSituation, ask_for_situation, read_situation};
+use super::db::{Reading, Transaction};
 use super::fires::{record, record_wait};
 use super::kill_records::insert_kill_request;
-use super::planned_runs;
+use super::planned_runs::{self, Pending};
 use super::runs::{NewRun, insert};
 use super::{Store, StoreError};
 use crate::run::RunId;
@@ -16,6 +16,9 @@ use crate::server::domain::schedule::due_decision::{Absence, Availability, DueVe
 use crate::server::domain::wait_reasons::WaitReasons;
 use crate::server::store::changes::Change;
 use chrono_tz::Tz;
+
+/// Number of jobs of which is read together.
+const TOGETHER: usize = 8;
 
 /// Outcome of an evaluation, for the dispatcher.
 #[derive(Clone, Debug)]
@@ -52,7 +55,23 @@ impl Store {
     ) -> Result<Vec<Option<JobEvaluation>>, StoreError> {
         let availability = Arc::clone(availability);
         self.change(move |transaction| {
-            jobs.iter().map(|job| evaluate(transaction, *job, &availability, zone, now)).collect()
+            let mut evaluations = Vec::with_capacity(jobs.len());
+            for some in jobs.chunks(TOGETHER) {
+                some.iter().for_each(|job| ask(transaction, *job, now));
+                let read: Result<Vec<_>, _> = some.iter().map(|job| read(transaction, *job, now)).collect();
+                let mut is_fresh = true;
+                for (job, known) in some.iter().zip(read?) {
+                    let known = if is_fresh { known } else { self::read(transaction, *job, now)? };
+                    let Some(known) = known else {
+                        evaluations.push(None);
+                        continue;
+                    };
+                    let (evaluation, touched) = evaluate(transaction, known, &availability, zone, now)?;
+                    evaluations.push(Some(evaluation));
+                    is_fresh &= touched == Touched::Nothing;
+                }
+            }
+            Ok(evaluations)
         })
         .await
     }
@@ -76,25 +95,55 @@ impl Store {
     }
 }
 
+/// What is known of a job before it is evaluated.
+struct Known {
+    situation: JobSituation,
+    pending: Vec<Pending>,
+}
+
+/// What an evaluation changed, beside marks and its own job's plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Touched {
+    Nothing,
+    /// Runs: those of the job, or of jobs that follow it.
+    Runs,
+}
+
+/// Asks ahead for what [`read`] reads.
+fn ask(reading: &Reading<'_>, job: JobId, now: Timestamp) {
+    ask_for_situation(reading, job, now);
+    planned_runs::ask_for_pending(reading, job, now);
+}
+
+fn read(reading: &Reading<'_>, job: JobId, now: Timestamp) -> Result<Option<Known>, StoreError> {
+    ask(reading, job, now);
+    let Some(situation) = read_situation(reading, job, now)? else { return Ok(None) };
+    Ok(Some(Known { situation, pending: planned_runs::pending(reading, job, now)? }))
+}
+
 fn evaluate(
     transaction: &mut Transaction<'_>,
-    job: JobId,
+    Known { situation: known, pending }: Known,
     availability: &Availability,
     zone: Tz,
     now: Timestamp,
-) -> Result<Option<JobEvaluation>, StoreError> {
-    let Some(known) = read_situation(transaction, job, now)? else { return Ok(None) };
+) -> Result<(JobEvaluation, Touched), StoreError> {
     // Before the decisions: a run that is moved to a later time loses the mark again.
     note_due(transaction, &known.due, now)?;
-    let mut act = Act { transaction, known: &known, zone, now, offers: Vec::new(), waits: Vec::new() };
+    let touched = Touched::Nothing;
+    let mut act = Act { transaction, known: &known, zone, now, offers: Vec::new(), waits: Vec::new(), touched };
     for verdict in decide(known.standing(availability)) {
         act.on(verdict)?;
     }
     // Runs that are announced now do not count as the next run, which is planned in the same change.
     let present: Vec<i64> = act.offers.iter().map(|offer| offer.run.schedule_id).collect();
-    let Act { transaction, offers, waits, .. } = act;
-    planned_runs::plan_next_run(transaction, &known.job, &present, zone, now)?;
-    Ok(Some(JobEvaluation { pool: known.job.pool, offers, waits }))
+    let Act { transaction, offers, waits, touched, .. } = act;
+    let pending = match touched {
+        Touched::Nothing => pending,
+        Touched::Runs => planned_runs::pending(transaction, known.job.id, now)?,
+    };
+    planned_runs::plan_next_run(transaction, &known.job, pending, &present, zone, now)?;
+    Ok((JobEvaluation { pool: known.job.pool, offers, waits }, touched))
 }
 
 /// Records that runs are due: they stay so if the clock is set back after this, and after a restart.
@@ -113,10 +162,14 @@ struct Act<'a, 't> {
     now: Timestamp,
     offers: Vec<Offer>,
     waits: Vec<(RunId, WaitReason)>,
+    touched: Touched,
 }
 
 impl<'a> Act<'a, '_> {
     fn on(&mut self, verdict: DueVerdict) -> Result<(), StoreError> {
+        if !matches!(verdict, DueVerdict::Announce(..) | DueVerdict::Wait(..)) {
+            self.touched = Touched::Runs;
+        }
         match verdict {
             DueVerdict::Announce(run, to) => {
                 let offers = self.find(run).map(|run| Offer { run: run.clone(), to });

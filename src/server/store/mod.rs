@@ -243,8 +243,12 @@ impl Store {
         self.watchdog.check()?;
         let lease = self.lease.clone();
         let change = move |transaction: &mut Transaction<'_>| {
-            lease.iter().try_for_each(|lease| servers::check(transaction, lease))?;
-            change(transaction)
+            let Some(lease) = &lease else { return change(transaction) };
+            servers::ask_for_lease(transaction, lease);
+            let outcome = change(transaction)?;
+            // Last, because the answer came with that to the first question of the change. Nobody else writes meanwhile.
+            servers::check(transaction, lease)?;
+            Ok(outcome)
         };
         self.db.change(change).await.inspect_err(|e| {
             if e.is_outage() {

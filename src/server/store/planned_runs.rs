@@ -14,7 +14,7 @@ use super::run_ends::withdraw;
 use super::runs::{NewRun, insert};
 use crate::run::RunId;
 use crate::server::domain::fire::{Fire, FireReason};
-use crate::server::domain::model::{Job, Run, Schedule, Timestamp};
+use crate::server::domain::model::{Job, JobId, Run, Schedule, Timestamp};
 use crate::server::domain::schedule::{self, Last, LeftOut, NextTime, NoNext, NoNextTime, Rule};
 use crate::server::store::changes::Change;
 
@@ -22,7 +22,7 @@ use crate::server::store::changes::Change;
 const BATCH: i64 = 200;
 
 /// An unclaimed run that the schedule waits for.
-struct Pending {
+pub(super) struct Pending {
     id: RunId,
     schedule_id: i64,
     at: Timestamp,
@@ -34,16 +34,16 @@ struct Pending {
     plan: Option<String>,
 }
 
-/// Plans, moves or deletes the next run of a job. Runs whose schedule ids are `present` are announced in the same
-/// change.
+/// Plans, moves or deletes the next run of a job. Of its `pending` runs, those whose schedule ids are `present` are announced
+/// in the same change.
 pub(super) fn plan_next_run(
     transaction: &mut Transaction<'_>,
     job: &Job,
+    mut pending: Vec<Pending>,
     present: &[i64],
     zone: Tz,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let mut pending = pending(transaction, job, now)?;
     pending.retain(|run| !present.contains(&run.schedule_id));
     // A planned run that is due waits to be announced, and the schedule waits for it as for any other.
     let (planned, others): (Vec<_>, Vec<_>) = pending.iter().partition(|run| run.plan.is_some() && !run.is_due);
@@ -89,7 +89,7 @@ pub(super) fn skip_run(
     let (plan, moved): (Option<String>, Option<i64>) =
         transaction.one(sql, &[&run.id], |row| Ok::<_, StoreError>((row.at(0)?, row.at(1)?)))?;
     let last = Last { at: run.schedule_dts, moved: TimeDelta::seconds(moved.unwrap_or(0)) };
-    let has_next = pending(transaction, job, now)?.iter().any(|other| other.id != run.id && !other.is_due);
+    let has_next = pending(transaction, job.id, now)?.iter().any(|other| other.id != run.id && !other.is_due);
     if plan.is_some()
         && !has_next
         && let Some(next) = next_time(transaction, job, rule, Some(last), now)?
@@ -100,16 +100,20 @@ pub(super) fn skip_run(
     withdraw(transaction, run, now)
 }
 
-/// Reads the unclaimed runs that the schedule waits for, latest first. A due run that is meant for one worker holds up
-/// nobody.
-fn pending(reading: &Reading<'_>, job: &Job, now: Timestamp) -> Result<Vec<Pending>, StoreError> {
-    let found = reading.rows(
-        "SELECT id, schedule_id, schedule_dts, came_due IS NOT NULL OR schedule_dts <= ?, pinned, plan FROM run
-         WHERE job = ? AND enqueue_dts IS NULL AND return_dts IS NULL AND is_manual = 0 AND retry_of IS NULL
-         ORDER BY schedule_dts DESC, id LIMIT ?",
-        &[&now, &job.id, &BATCH],
-        pending_run,
-    )?;
+const PENDING: &str =
+    "SELECT id, schedule_id, schedule_dts, came_due IS NOT NULL OR schedule_dts <= ?, pinned, plan FROM run
+     WHERE job = ? AND enqueue_dts IS NULL AND return_dts IS NULL AND is_manual = 0 AND retry_of IS NULL
+     ORDER BY schedule_dts DESC, id LIMIT ?";
+
+/// Asks ahead for what [`pending`] reads.
+pub(super) fn ask_for_pending(reading: &Reading<'_>, job: JobId, now: Timestamp) {
+    reading.ask_ahead(PENDING, &[&now, &job, &BATCH]);
+}
+
+/// Reads the unclaimed runs of a job that the schedule waits for, latest first. A due run that is meant for one worker holds
+/// up nobody.
+pub(super) fn pending(reading: &Reading<'_>, job: JobId, now: Timestamp) -> Result<Vec<Pending>, StoreError> {
+    let found = reading.rows(PENDING, &[&now, &job, &BATCH], pending_run)?;
     Ok(found.into_iter().filter(|run| !run.pinned || !run.is_due).collect())
 }
 

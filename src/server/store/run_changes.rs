@@ -3,13 +3,13 @@
 
 use chrono::SubsecRound;
 
-use super::claim_rule::claim_rule;
+use super::claim_rule::{ask_for_claim_rule, claim_rule};
 use super::db::{Reading, Transaction};
 use super::fires::record;
 use super::kill_records::kill_of_attempt;
 use super::late_results;
-use super::run_ends::follow;
-use super::runs::{find, update};
+use super::run_ends::{ask_for_followers, follow, read_followers};
+use super::runs::{ClockNotes, find, update};
 use super::{Store, StoreError};
 use crate::run::RunId;
 use crate::server::domain::fire::{Fire, FireReason, WorkerAttempt};
@@ -47,6 +47,7 @@ impl Store {
     ) -> Result<RunChange, StoreError> {
         let patch = with_stored_precision(patch);
         self.change(move |transaction| {
+            ask_for_facts(transaction, run, &patch, who, now);
             let Some(before) = find(transaction, run)? else { return Ok(RunChange::Unknown) };
             Ok(match apply(transaction, &before, &patch, who, now)? {
                 Ok(step) => RunChange::Made(Box::new(step)),
@@ -58,7 +59,24 @@ impl Store {
 }
 
 /// Applies a patch, of the stored precision, to a run within a change; see [`Store::change_run`].
-pub(super) fn apply(
+fn apply(
+    transaction: &mut Transaction<'_>,
+    before: &Run,
+    patch: &Patch,
+    who: Actor,
+    now: Timestamp,
+) -> Result<Result<Step, LifeRefusal>, StoreError> {
+    let step = match decide(transaction, before, patch, who, now)? {
+        Ok(step) => step,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    publish(transaction, &step);
+    carry_out(transaction, before, &step, who, now)?;
+    Ok(Ok(step))
+}
+
+/// Decides about a patch, of the stored precision. A result that comes too late is kept.
+pub(super) fn decide(
     transaction: &mut Transaction<'_>,
     before: &Run,
     patch: &Patch,
@@ -66,25 +84,58 @@ pub(super) fn apply(
     now: Timestamp,
 ) -> Result<Result<Step, LifeRefusal>, StoreError> {
     let facts = read_facts(transaction, before, patch, who, now)?;
-    let step = match life::change(before, patch, who, &facts) {
-        Ok(step) => step,
-        Err(refusal) => {
-            if let Some(late) = late_result(before.id, patch, who, refusal, now) {
-                late_results::keep(transaction, before, &late)?;
-            }
-            return Ok(Err(refusal));
-        }
-    };
+    let decided = life::change(before, patch, who, &facts);
+    if let Err(refusal) = decided
+        && let Some(late) = late_result(before.id, patch, who, refusal, now)
+    {
+        late_results::keep(transaction, before, &late)?;
+    }
+    Ok(decided)
+}
+
+/// Publishes the events of a step, before the changes that follow from it.
+pub(super) fn publish(transaction: &mut Transaction<'_>, step: &Step) {
+    let run = step.run.id;
+    transaction.publish_on_commit(step.events.iter().map(|event| match event {
+        LifeEvent::Claimed => Change::RunEnqueued(run),
+        LifeEvent::GivenBack => Change::RunGivenBack(run),
+        LifeEvent::Started => Change::RunStarted(run),
+        LifeEvent::Returned | LifeEvent::Closed => Change::RunReturned(run),
+    }));
+}
+
+/// Writes a step that was decided about a report of `who`.
+pub(super) fn carry_out(
+    transaction: &mut Transaction<'_>,
+    before: &Run,
+    step: &Step,
+    who: Actor,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     if step.run != *before {
-        write_step(transaction, &step, now)?;
+        let at = |event| matches!(who, Actor::Worker(..)) && step.events.contains(&event);
+        let notes = ClockNotes {
+            claimed: at(LifeEvent::Claimed).then_some(now),
+            started: at(LifeEvent::Started).then_some(now),
+            closed: None,
+        };
+        write_step(transaction, step, notes, now)?;
     }
     if let (true, Actor::Worker(worker, _)) = (step.events.contains(&LifeEvent::GivenBack), who) {
         record(transaction, &given_back(before, worker, now))?;
     }
-    if let Actor::Worker(..) = who {
-        record_receipts(transaction, &step, now)?;
+    Ok(())
+}
+
+/// Asks ahead for what [`decide`] and [`carry_out`] are going to read, as far as the patch tells.
+pub(super) fn ask_for_facts(reading: &Reading<'_>, run: RunId, patch: &Patch, who: Actor, now: Timestamp) {
+    match who {
+        Actor::Worker(worker, _) if patch.enqueue_dts.flatten().is_some() => {
+            ask_for_claim_rule(reading, run, worker, now);
+        }
+        _ if patch.return_dts.flatten().is_some() => ask_for_followers(reading, run),
+        _ => {}
     }
-    Ok(Ok(step))
 }
 
 /// Reads the facts on which a change of a run depends, and no others: each costs every report of every run a query.
@@ -105,42 +156,18 @@ fn read_facts(
     Ok(ChangeFacts { kill, claim_rule, now })
 }
 
-/// Writes a step of a run's life and does what follows from it. The changes of the run itself are published before those
-/// that follow.
-pub(super) fn write_step(transaction: &mut Transaction<'_>, step: &Step, now: Timestamp) -> Result<(), StoreError> {
-    let run = step.run.id;
-    update(transaction, &step.run)?;
-    if step.events.contains(&LifeEvent::Closed) {
-        record_closed(transaction, run, now)?;
-    }
-    transaction.publish_on_commit(step.events.iter().map(|event| match event {
-        LifeEvent::Claimed => Change::RunEnqueued(run),
-        LifeEvent::GivenBack => Change::RunGivenBack(run),
-        LifeEvent::Started => Change::RunStarted(run),
-        LifeEvent::Returned | LifeEvent::Closed => Change::RunReturned(run),
-    }));
-    if step.ends() {
-        follow(transaction, &step.run, now)?;
-    }
-    Ok(())
-}
-
-/// Records by the server's clock when a worker reported the claim and the start of a run, since the worker's clock may
-/// be wrong.
-fn record_receipts(transaction: &mut Transaction<'_>, step: &Step, now: Timestamp) -> Result<(), StoreError> {
-    if step.events.contains(&LifeEvent::Claimed)
-        && let Some(claimed) = step.run.enqueue_dts
-    {
-        let lead = now.timestamp_micros() - claimed.timestamp_micros();
-        transaction.write(
-            "UPDATE run SET clock_lead = ?1, start_heard = NULL, came_due = coalesce(came_due, ?2) WHERE id = ?3",
-            &[&lead, &now, &step.run.id],
-        )?;
-    }
-    if step.events.contains(&LifeEvent::Started) {
-        transaction.write("UPDATE run SET start_heard = ? WHERE id = ?", &[&now, &step.run.id])?;
-    }
-    Ok(())
+/// Writes a step of a run's life and does what follows from it.
+pub(super) fn write_step(
+    transaction: &mut Transaction<'_>,
+    step: &Step,
+    notes: ClockNotes,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    // Read before the run is written, on which it does not depend: so it can be asked for ahead.
+    let followers = if step.ends() { read_followers(transaction, &step.run)? } else { None };
+    let closed = step.events.contains(&LifeEvent::Closed).then_some(now);
+    update(transaction, &step.run, ClockNotes { closed, ..notes })?;
+    followers.map_or(Ok(()), |followers| follow(transaction, &step.run, &followers, now))
 }
 
 /// Returns the fire that records the present attempt of a run as given back, whether or not its worker named it.
@@ -159,10 +186,4 @@ pub(super) fn with_stored_precision(patch: &Patch) -> Patch {
         return_dts: truncated(patch.return_dts),
         ..patch.clone()
     }
-}
-
-/// Records that the server itself ended a run, and when: the other times of the run are by its worker's clock.
-fn record_closed(transaction: &mut Transaction<'_>, run: RunId, now: Timestamp) -> Result<(), StoreError> {
-    transaction.write("UPDATE run SET closed = ? WHERE id = ?", &[&now, &run])?;
-    Ok(())
 }

@@ -1,11 +1,12 @@
 //! Ends of runs: cancels and withdraws runs that nobody has claimed, and does what follows from an end: retries, children,
 //! counts of failures. [`chain`] decides.
 
-use super::db::{Reading, Transaction};
-use super::entities::find_job;
+use super::db::{DbRow, Reading, Transaction};
+use super::entities::{ask_for_job_of, find_job, find_job_of};
 use super::fires::record;
-use super::runs::{NewRun, insert, update};
+use super::runs::{ClockNotes, NewRun, insert, update};
 use super::{StoreError, rows};
+use crate::run::RunId;
 use crate::server::domain::chain::{self, Child, Effect};
 use crate::server::domain::fire::{Fire, FireReason};
 use crate::server::domain::life;
@@ -23,7 +24,7 @@ pub(super) fn cancel(
     let fire = Fire { job: run.job, due: run.schedule_dts, run: Some(run.id), reason, at: now };
     record(transaction, &fire)?;
     let run = &life::cancel(run, now).run;
-    update(transaction, run)?;
+    update(transaction, run, ClockNotes::default())?;
     transaction.publish_on_commit([Change::RunReturned(run.id)]);
     if let Some(job) = find_job(transaction, run.job)? {
         let siblings = siblings(transaction, run)?;
@@ -34,15 +35,40 @@ pub(super) fn cancel(
     Ok(())
 }
 
+/// What decides about what follows from the end of a run.
+pub(super) struct Followers {
+    job: Job,
+    /// Other runs of the schedule id, without failed ones that were retried.
+    siblings: Vec<Run>,
+    children: Vec<Child>,
+}
+
+/// Asks ahead for what [`read_followers`] reads of a run.
+pub(super) fn ask_for_followers(reading: &Reading<'_>, run: RunId) {
+    ask_for_job_of(reading, run);
+    reading.ask_ahead(SIBLINGS_OF, &[&run]);
+    reading.ask_ahead(CHILDREN_OF, &[&run]);
+}
+
+/// Reads what decides about what follows from the end of a run; `None` if its job is gone.
+pub(super) fn read_followers(reading: &Reading<'_>, run: &Run) -> Result<Option<Followers>, StoreError> {
+    ask_for_followers(reading, run.id);
+    let Some(job) = find_job_of(reading, run.id)? else { return Ok(None) };
+    let siblings = reading.rows(SIBLINGS_OF, &[&run.id], rows::run)?;
+    let children = reading.rows(CHILDREN_OF, &[&run.id], child)?;
+    Ok(Some(Followers { job, siblings, children }))
+}
+
 /// Does what follows from a run that has just ended.
-pub(super) fn follow(transaction: &mut Transaction<'_>, run: &Run, now: Timestamp) -> Result<(), StoreError> {
-    transaction.ask_ahead(SIBLINGS, &[&run.schedule_id, &run.job, &run.id]);
-    transaction.ask_ahead(CHILDREN, &[&run.job]);
-    let Some(job) = find_job(transaction, run.job)? else { return Ok(()) };
-    let siblings = siblings(transaction, run)?;
-    let children = children(transaction, &job)?;
-    let effects = chain::after(&job, run, &siblings, &children, now);
-    apply(transaction, &job, run, effects, now)
+pub(super) fn follow(
+    transaction: &mut Transaction<'_>,
+    run: &Run,
+    followers: &Followers,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let Followers { job, siblings, children } = followers;
+    let effects = chain::after(job, run, siblings, children, now);
+    apply(transaction, job, run, effects, now)
 }
 
 /// Deletes a run that no worker has claimed or ever will, and does what was waiting for it: the failure that it was to
@@ -118,7 +144,15 @@ fn apply(
 
 const SIBLINGS: &str = "SELECT * FROM run WHERE schedule_id = ?1 AND job = ?2 AND id <> ?3
     AND id NOT IN (SELECT retry_of FROM run WHERE schedule_id = ?1 AND retry_of IS NOT NULL) ORDER BY id";
+/// Like [`SIBLINGS`], by the run alone.
+const SIBLINGS_OF: &str = "SELECT other.* FROM run
+    JOIN run AS other ON other.schedule_id = run.schedule_id AND other.job = run.job WHERE run.id = ?1 AND other.id <> ?1
+    AND other.id NOT IN (SELECT retry.retry_of FROM run AS retry
+        WHERE retry.schedule_id = run.schedule_id AND retry.retry_of IS NOT NULL) ORDER BY other.id";
 const CHILDREN: &str = "SELECT id, enqueue_is_enabled FROM job WHERE parent = ? ORDER BY id";
+/// Like [`CHILDREN`], by a run of the parent.
+const CHILDREN_OF: &str =
+    "SELECT id, enqueue_is_enabled FROM job WHERE parent = (SELECT job FROM run WHERE id = ?) ORDER BY id";
 
 /// Reads the other runs of a job and schedule id, without failed ones that were retried.
 fn siblings(reading: &Reading<'_>, run: &Run) -> Result<Vec<Run>, StoreError> {
@@ -126,5 +160,9 @@ fn siblings(reading: &Reading<'_>, run: &Run) -> Result<Vec<Run>, StoreError> {
 }
 
 fn children(reading: &Reading<'_>, job: &Job) -> Result<Vec<Child>, StoreError> {
-    reading.rows(CHILDREN, &[&job.id], |row| Ok(Child { job: row.at(0)?, enabled: row.at(1)? }))
+    reading.rows(CHILDREN, &[&job.id], child)
+}
+
+fn child(row: &DbRow<'_>) -> Result<Child, StoreError> {
+    Ok(Child { job: row.at(0)?, enabled: row.at(1)? })
 }

@@ -7,11 +7,11 @@ use super::db::Transaction;
 use super::log_chunks::{self, Extent};
 use super::log_reading::read_piece;
 use super::rest_lists::{Scope, sees};
-use super::run_changes::{apply, with_stored_precision};
-use super::runs::find;
+use super::run_changes::{ask_for_facts, carry_out, decide, publish, with_stored_precision};
+use super::runs::{ask_for_run, find};
 use super::{Store, StoreError};
 use crate::run::RunId;
-use crate::server::domain::life::{self, Actor, LifeRefusal, Patch};
+use crate::server::domain::life::{self, Actor, LifeRefusal, Patch, Step};
 use crate::server::domain::model::{LogId, Run, Timestamp};
 use crate::server::domain::resource::Resource;
 use crate::server::store::changes::Change;
@@ -82,34 +82,70 @@ impl Store {
         let start = with_stored_precision(&tell.start);
         let result = with_stored_precision(&tell.result);
         self.change(move |transaction| {
+            if tell.log.is_some() {
+                log_chunks::ask_for_log(transaction, run);
+            }
+            ask_for_facts(transaction, run, &result, who, now);
+            ask_for_run(transaction, run);
             match sees(transaction, Resource::Run, run.get(), scope)? {
                 Some(true) => {}
                 Some(false) => return Ok(TellOutcome::Hidden),
                 None => return Ok(TellOutcome::Unknown),
             }
-            let Some(mut found) = find(transaction, run)? else { return Ok(TellOutcome::Unknown) };
-            let refused = |part, refusal| Ok(TellOutcome::Refused(part, TellRefusal::Life(refusal)));
-            if start != Patch::default() {
-                match apply(transaction, &found, &start, who, now)? {
-                    Ok(step) => found = step.run,
-                    Err(refusal) => return refused(TellPart::Start, refusal),
-                }
-            }
-            let log = match &tell.log {
-                None => None,
-                Some(told) => match write_log(transaction, &found, told, who)? {
-                    Ok(log) => Some(log),
-                    Err(refusal) => return Ok(TellOutcome::Refused(TellPart::Log, refusal)),
-                },
-            };
-            if result != Patch::default()
-                && let Err(refusal) = apply(transaction, &found, &result, who, now)?
-            {
-                return refused(TellPart::Result, refusal);
-            }
-            Ok(TellOutcome::Taken(log))
+            let Some(before) = find(transaction, run)? else { return Ok(TellOutcome::Unknown) };
+            let mut told = Told { transaction, who, now, step: Step { run: before.clone(), events: Vec::new() } };
+            let taken = told.take(&start, tell.log.as_ref(), &result)?;
+            let Told { transaction, step, .. } = told;
+            carry_out(transaction, &before, &step, who, now)?;
+            Ok(taken.map_or_else(|(part, refusal)| TellOutcome::Refused(part, refusal), TellOutcome::Taken))
         })
         .await
+    }
+}
+
+/// Parts of a tell that are taken. The run is written once, after the last of them.
+struct Told<'a, 't> {
+    transaction: &'a mut Transaction<'t>,
+    who: Actor,
+    now: Timestamp,
+    step: Step,
+}
+
+impl Told<'_, '_> {
+    /// Takes the parts in their order, up to the first that is refused.
+    fn take(
+        &mut self,
+        start: &Patch,
+        log: Option<&ToldLog>,
+        result: &Patch,
+    ) -> Result<Result<Option<LogId>, (TellPart, TellRefusal)>, StoreError> {
+        if let Err(refusal) = self.decide(start)? {
+            return Ok(Err((TellPart::Start, TellRefusal::Life(refusal))));
+        }
+        let log = match log {
+            None => None,
+            Some(told) => match write_log(self.transaction, &self.step.run, told, self.who)? {
+                Ok(log) => Some(log),
+                Err(refusal) => return Ok(Err((TellPart::Log, refusal))),
+            },
+        };
+        Ok(match self.decide(result)? {
+            Ok(()) => Ok(log),
+            Err(refusal) => Err((TellPart::Result, TellRefusal::Life(refusal))),
+        })
+    }
+
+    /// Adds a change of the run to the step, if it is allowed.
+    fn decide(&mut self, patch: &Patch) -> Result<Result<(), LifeRefusal>, StoreError> {
+        if *patch == Patch::default() {
+            return Ok(Ok(()));
+        }
+        let decided = decide(self.transaction, &self.step.run, patch, self.who, self.now)?;
+        Ok(decided.map(|step| {
+            publish(self.transaction, &step);
+            self.step.run = step.run;
+            self.step.events.extend(step.events);
+        }))
     }
 }
 

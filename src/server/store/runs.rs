@@ -93,15 +93,22 @@ impl Store {
 
 /// Reads a run; `None` if there is no such run.
 pub(super) fn find(reading: &Reading<'_>, run: RunId) -> Result<Option<Run>, StoreError> {
-    reading.row("SELECT * FROM run WHERE id = ?", &[&run], rows::run)
+    reading.row(RUN, &[&run], rows::run)
 }
+
+/// Asks ahead for what [`find`] reads.
+pub(super) fn ask_for_run(reading: &Reading<'_>, run: RunId) {
+    reading.ask_ahead(RUN, &[&run]);
+}
+
+const RUN: &str = "SELECT * FROM run WHERE id = ?";
 
 /// Creates a run within a change.
 pub(super) fn insert(transaction: &mut Transaction<'_>, new: &NewRun) -> Result<Run, StoreError> {
-    let id = transaction.value::<RunId>(
+    let made = transaction.row(
         // A run's own id is known after the insertion only; until then 0 stands for it.
         "INSERT INTO run (job, schedule_id, worker, pinned, schedule_dts, came_due, is_manual, schedule_children,
-         retry_of, retry, asked_by, follows) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+         retry_of, retry, asked_by, follows) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING *",
         &[
             &new.job,
             &new.schedule_id.unwrap_or(0),
@@ -116,22 +123,43 @@ pub(super) fn insert(transaction: &mut Transaction<'_>, new: &NewRun) -> Result<
             &new.asked_by.map(rows::asker_text),
             &new.follows,
         ],
+        rows::run,
     )?;
-    let id = id.ok_or_else(|| DbError::Strange("an id".to_owned()))?;
+    let mut run = made.ok_or_else(|| DbError::Strange("a run".to_owned()))?;
     if new.schedule_id.is_none() {
-        transaction.write("UPDATE run SET schedule_id = id WHERE id = ?", &[&id])?;
+        transaction.write("UPDATE run SET schedule_id = id WHERE id = ?", &[&run.id])?;
+        run.schedule_id = run.id.get();
     }
-    let run = transaction.one("SELECT * FROM run WHERE id = ?", &[&id], rows::run)?;
     transaction.publish_on_commit([Change::RunScheduled(run.id)]);
     Ok(run)
 }
 
-/// Writes the columns that can change. The lead of the worker's clock is forgotten together with the claim.
-pub(super) fn update(transaction: &mut Transaction<'_>, run: &Run) -> Result<(), StoreError> {
+/// What the server notes of a change of a run by its own clock, since the worker's clock may be wrong.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct ClockNotes {
+    /// The worker reported the claim at this time.
+    pub(super) claimed: Option<Timestamp>,
+    /// The worker reported the start at this time.
+    pub(super) started: Option<Timestamp>,
+    /// The server itself ended the run at this time.
+    pub(super) closed: Option<Timestamp>,
+}
+
+/// Writes the columns that can change, and what is noted of the change. The lead of the worker's clock is forgotten together
+/// with the claim.
+pub(super) fn update(transaction: &mut Transaction<'_>, run: &Run, notes: ClockNotes) -> Result<(), StoreError> {
+    let lead = match (notes.claimed, run.enqueue_dts) {
+        (Some(now), Some(claimed)) => Some(now.timestamp_micros() - claimed.timestamp_micros()),
+        _ => None,
+    };
     transaction.write(
-        "UPDATE run SET worker = ?, pinned = ?, schedule_dts = ?, enqueue_dts = ?, start_dts = ?, return_dts = ?,
-         return_success = ?, pid = ?, attempt = ?, losses = ?, exit = ?,
-         clock_lead = CASE WHEN CAST(? AS BIGINT) = 1 THEN clock_lead END WHERE id = ?",
+        "UPDATE run SET worker = ?1, pinned = ?2, schedule_dts = ?3, enqueue_dts = ?4, start_dts = ?5, return_dts = ?6,
+         return_success = ?7, pid = ?8, attempt = ?9, losses = ?10, exit = ?11,
+         clock_lead = CASE WHEN CAST(?4 AS BIGINT) IS NOT NULL THEN coalesce(CAST(?12 AS BIGINT), clock_lead) END,
+         came_due = coalesce(came_due, CAST(?13 AS BIGINT)),
+         start_heard = CASE WHEN CAST(?13 AS BIGINT) IS NULL THEN coalesce(CAST(?14 AS BIGINT), start_heard)
+             ELSE CAST(?14 AS BIGINT) END,
+         closed = coalesce(CAST(?15 AS BIGINT), closed) WHERE id = ?16",
         &[
             &run.worker,
             &run.pinned,
@@ -144,7 +172,10 @@ pub(super) fn update(transaction: &mut Transaction<'_>, run: &Run) -> Result<(),
             &run.attempt.0,
             &run.losses,
             &run.exit.map(rows::exit_text),
-            &run.enqueue_dts.is_some(),
+            &lead,
+            &notes.claimed.filter(|_| run.enqueue_dts.is_some()),
+            &notes.started,
+            &notes.closed,
             &run.id,
         ],
     )?;

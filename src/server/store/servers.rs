@@ -107,10 +107,16 @@ impl Store {
     }
 }
 
+const HELD: &str = "SELECT 1 FROM dispatch_lease WHERE server = ? AND epoch = ?";
+
+/// Asks ahead for what [`check`] reads.
+pub(super) fn ask_for_lease(reading: &Reading<'_>, lease: &Lease) {
+    reading.ask_ahead(HELD, &[&&*lease.server.0, &lease.epoch]);
+}
+
 /// Fails if a lease is lost.
 pub(super) fn check(reading: &Reading<'_>, lease: &Lease) -> Result<(), StoreError> {
-    let sql = "SELECT 1 FROM dispatch_lease WHERE server = ? AND epoch = ?";
-    let held = reading.value::<i64>(sql, &[&&*lease.server.0, &lease.epoch])?;
+    let held = reading.value::<i64>(HELD, &[&&*lease.server.0, &lease.epoch])?;
     held.map(|_| ()).ok_or(StoreError::LeaseLost)
 }
 

@@ -8,7 +8,8 @@ use super::db::{DbRow, Reading, Transaction};
 use super::entities::find_job;
 use super::fires::record;
 use super::kill_records::kill_of_attempt;
-use super::run_changes::write_step;
+use super::run_changes::{publish, write_step};
+use super::runs::ClockNotes;
 use super::{Store, StoreError, log_chunks, rows};
 use crate::run::{ApiKey, Attempt, KillId, RunId};
 use crate::server::domain::fire::{Fire, FireReason, WorkerAttempt};
@@ -259,7 +260,8 @@ fn lose_run(
         let log = log_chunks::begin(transaction, run.id, Some(&log_of_lost(&run, &job)))?;
         transaction.publish_on_commit([Change::RunLog(run.id, log.len())]);
     }
-    write_step(transaction, &step, now)?;
+    publish(transaction, &step);
+    write_step(transaction, &step, ClockNotes::default(), now)?;
     Ok(step.run)
 }
 

@@ -430,7 +430,8 @@ impl Reading<'_> {
     }
 
     /// Asks a question whose answer is wanted soon, by the same statement with the same arguments. With PostgreSQL it goes out
-    /// together with the next statement that is waited for; a statement that writes, in between, makes it void.
+    /// together with the next statement that is waited for; a statement in between that writes one of its tables makes it
+    /// void.
     pub fn ask_ahead(&self, sql: &str, arguments: &[&dyn Argument]) {
         if let Connection::Postgres(session) = self.connection {
             session.ask_ahead(sql, arguments);

@@ -22,7 +22,7 @@ pub use copy::CopyOut;
 
 use super::failure::Failure;
 use super::place::{CONNECTING, Place};
-use super::sql::rewrite;
+use super::sql::{Writes, rewrite};
 use super::tls::{Stream, Tls};
 use super::values::Bound;
 use crate::server::store::db::value::OwnedValue;
@@ -61,7 +61,7 @@ struct Wire {
 
 struct Prepared {
     statement: Statement,
-    writes: bool,
+    writes: Writes,
 }
 
 impl fmt::Debug for DatabaseSession {
@@ -208,14 +208,14 @@ impl DatabaseSession {
     }
 
     /// Asks a question together with the next statement that is waited for. Its answer is there when it is asked again with
-    /// the same arguments, unless something was written in between.
+    /// the same arguments, unless a table that it reads was written in between.
     pub fn ask_ahead(&self, sql: &str, arguments: &[&dyn Argument]) {
         // Where it cannot be asked, it will fail when its answer is wanted.
-        if self.unanswered.borrow().len() >= MOST {
+        if self.unanswered.borrow().len() >= MOST || self.asked.borrow().has(sql, arguments) {
             return;
         }
         let Ok(prepared) = self.prepared(sql, None) else { return };
-        if prepared.writes {
+        if prepared.writes != Writes::Nothing {
             return;
         }
         let values = owned(arguments);
@@ -306,9 +306,9 @@ impl DatabaseSession {
             Some(prepared) => prepared,
             None => self.noticing_failure(|| self.prepare(key, sql, cursor))?,
         };
-        if prepared.writes {
+        if prepared.writes != Writes::Nothing {
             self.wrote.set(self.wrote.get() + 1);
-            self.forget_questions();
+            self.asked.borrow_mut().forget(&prepared.writes);
         }
         Ok(prepared)
     }

@@ -9,8 +9,53 @@ mod tests;
 pub struct Rewritten {
     /// Text of the statement.
     pub text: String,
-    /// Whether it may write.
-    pub writes: bool,
+    /// Tables that it may write.
+    pub writes: Writes,
+}
+
+/// Tables that a statement may write, as far as its text tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Writes {
+    /// None: it reads.
+    Nothing,
+    /// This one alone.
+    Table(String),
+    /// Any: a deletion takes rows of other tables along.
+    Any,
+}
+
+impl Writes {
+    /// Returns whether the answer to a question may be another one after the statement.
+    #[must_use]
+    pub fn concern(&self, question: &str) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::Table(table) => names(question, table),
+            Self::Any => true,
+        }
+    }
+
+    /// Adds what a word does that begins a statement, or a part of one.
+    fn add(&mut self, word: &str, rest: &str) {
+        let table = match word {
+            "INSERT" => rest.trim_start().strip_prefix("INTO").map(str::trim_start),
+            "UPDATE" => Some(rest.trim_start()),
+            "DELETE" => None,
+            _ => return,
+        };
+        let table = table.map(|table| &table[..self::word(table)]);
+        *self = match (&*self, table) {
+            // An insertion that updates the row that is there, of the same table.
+            (Self::Table(_), Some("SET")) => return,
+            (Self::Nothing, Some(table)) if !table.is_empty() => Self::Table(table.to_owned()),
+            _ => Self::Any,
+        };
+    }
+}
+
+/// Returns whether a name occurs in a text as a whole word.
+fn names(text: &str, name: &str) -> bool {
+    text.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == name)
 }
 
 /// Rewrites a statement: `?` and `?N` become `$1`, `$2`, … by SQLite's rule, by which a `?` counts on from the highest
@@ -19,7 +64,7 @@ pub struct Rewritten {
 pub fn rewrite(sql: &str) -> Rewritten {
     let mut text = String::with_capacity(sql.len() + 16);
     let (mut rest, mut highest) = (sql, 0);
-    let mut writes = false;
+    let mut writes = Writes::Nothing;
     while let Some(first) = rest.chars().next() {
         if let Some(length) = verbatim(rest) {
             text.push_str(&rest[..length]);
@@ -39,7 +84,7 @@ pub fn rewrite(sql: &str) -> Rewritten {
                 rest = &rest[hint..];
                 continue;
             }
-            writes |= ["INSERT", "UPDATE", "DELETE"].contains(&&rest[..length]);
+            writes.add(&rest[..length], &rest[length..]);
             text.push_str(&rest[..length]);
             rest = &rest[length..];
         } else {

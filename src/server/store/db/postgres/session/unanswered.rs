@@ -9,6 +9,7 @@ use std::task::{Context, Poll, Waker};
 
 use tokio_postgres::{Error, Row};
 
+use crate::server::store::db::postgres::sql::Writes;
 use crate::server::store::db::value::OwnedValue;
 use crate::server::store::db::{Argument, Value};
 
@@ -90,14 +91,28 @@ impl Questions {
         asked
     }
 
+    /// Returns whether a question was asked with the same arguments, and its answer is not taken yet.
+    pub fn has(&self, sql: &str, arguments: &[&dyn Argument]) -> bool {
+        self.place_of(sql, arguments).is_some()
+    }
+
     /// Takes a question out, if it was asked with the same arguments.
     pub fn take(&mut self, sql: &str, arguments: &[&dyn Argument]) -> Option<Asked> {
+        let place = self.place_of(sql, arguments)?;
+        Some(self.0.swap_remove(place).2)
+    }
+
+    fn place_of(&self, sql: &str, arguments: &[&dyn Argument]) -> Option<usize> {
         let is_same = |values: &[OwnedValue]| {
             let ours = values.iter().map(Argument::value);
             ours.eq(arguments.iter().map(|argument| -> Value<'_> { argument.value() }))
         };
-        let place = self.0.iter().position(|(text, values, _)| text == sql && is_same(values))?;
-        Some(self.0.swap_remove(place).2)
+        self.0.iter().position(|(text, values, _)| text == sql && is_same(values))
+    }
+
+    /// Forgets the questions whose answers may be others after a statement that writes.
+    pub fn forget(&mut self, writes: &Writes) {
+        self.0.retain(|(question, ..)| !writes.concern(question));
     }
 
     pub fn clear(&mut self) {

@@ -1,6 +1,6 @@
 //! Promises of the rewriting.
 
-use super::rewrite;
+use super::{Writes, rewrite};
 
 #[track_caller]
 fn assert_rewritten(sql: &str, expected: &str) {
@@ -49,14 +49,37 @@ fn hints_to_sqlites_planner_go() {
 
 #[test]
 fn a_statement_that_may_write_is_told_from_one_that_reads() {
+    let table = |table: &str| Writes::Table(table.to_owned());
     for (sql, writes) in [
-        ("SELECT * FROM run", false),
-        ("WITH x AS (SELECT 1) SELECT * FROM x", false),
-        ("SELECT last_UPDATE, 'INSERT' FROM x -- DELETE", false),
-        ("INSERT INTO x VALUES (?) RETURNING id", true),
-        ("WITH gone AS (DELETE FROM x RETURNING id) SELECT id FROM gone", true),
-        ("UPDATE x SET y = 1", true),
+        ("SELECT * FROM run", Writes::Nothing),
+        ("WITH x AS (SELECT 1) SELECT * FROM x", Writes::Nothing),
+        ("SELECT last_UPDATE, 'INSERT' FROM x -- DELETE", Writes::Nothing),
+        ("INSERT INTO x VALUES (?) RETURNING id", table("x")),
+        ("INSERT  INTO\n x_y(z) SELECT 1", table("x_y")),
+        ("INSERT INTO x VALUES (?) ON CONFLICT (id) DO UPDATE SET y = 1", table("x")),
+        ("WITH gone AS (DELETE FROM x RETURNING id) SELECT id FROM gone", Writes::Any),
+        ("DELETE FROM x WHERE id = ?", Writes::Any),
+        ("UPDATE x SET y = 1", table("x")),
+        ("WITH moved AS (UPDATE x SET y = 1 RETURNING id) INSERT INTO z SELECT id FROM moved", Writes::Any),
+        ("WITH moved AS (UPDATE x SET y = 1 RETURNING id) UPDATE z SET y = 1", Writes::Any),
+        ("SELECT * FROM x FOR UPDATE", Writes::Any),
+        ("INSERT OR IGNORE INTO x VALUES (1)", Writes::Any),
     ] {
         assert_eq!(rewrite(sql).writes, writes, "{sql}");
+    }
+}
+
+#[test]
+fn a_write_makes_answers_void_that_read_its_table_and_no_others() {
+    let question = "SELECT job.id FROM job JOIN run_log ON run_log.job = job.id WHERE x = 'runs'";
+    for (sql, is_void) in [
+        ("UPDATE job SET y = 1", true),
+        ("INSERT INTO run_log VALUES (1)", true),
+        ("UPDATE run SET y = 1", false),
+        ("INSERT INTO log VALUES (1)", false),
+        ("DELETE FROM run", true),
+        ("SELECT * FROM job", false),
+    ] {
+        assert_eq!(rewrite(sql).writes.concern(question), is_void, "{sql}");
     }
 }
