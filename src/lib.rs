@@ -43,7 +43,8 @@
 //! | `source` | `run`, `wire`, `upstream`, `intake`, `execution`, `report` |
 //! | `server` | `run`, `wire` |
 //! | `wire/reference` | |
-//! | `server/domain` | `run`, `wire/reference` |
+//! | `wire/flamenco` | `run` |
+//! | `server/domain` | `run`, `wire/reference`, `wire/flamenco` |
 //! | `server/store` | `run`, `wire`, `server/domain` |
 //! | `server/peers` | `run`, `wire`, `server/domain`, `server/store`, `server/state` |
 //! | `server/data` | `server/identity` |

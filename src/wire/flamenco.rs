@@ -15,6 +15,7 @@ use crate::run::Secret;
 
 pub mod jwt;
 mod object_id;
+pub mod submission;
 #[cfg(test)]
 mod tests;
 

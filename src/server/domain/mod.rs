@@ -2,6 +2,7 @@
 //! are arguments.
 
 pub mod chain;
+pub mod farm;
 pub mod fire;
 pub mod life;
 pub mod model;
