@@ -48,8 +48,9 @@
 //! | `server/store` | `run`, `wire`, `server/domain` |
 //! | `server/peers` | `run`, `wire`, `server/domain`, `server/store`, `server/state` |
 //! | `server/data` | `server/identity` |
-//! | `server/settings` | `run`, `server/http/connections` |
-//! | `server/state` | `server/settings`, `server/domain`, `server/store`, `server/identity`, `server/peers`, `server/link`, `server/dispatch`, `server/http/shared` |
+//! | `server/settings` | `run`, `server/domain`, `server/http/connections` |
+//! | `server/state` | `server/settings`, `server/domain`, `server/store`, `server/identity`, `server/peers`, `server/link`, `server/dispatch`, `server/http/shared`, `server/farm` |
+//! | `server/farm` | `run`, `wire`, `server/domain`, `server/store`, `server/state` |
 //! | `server/identity` | `run`, `wire`, `server/domain`, `server/store`, `server/state`, `server/peers`, `server/http/connections` |
 //! | `server/link` | `run`, `wire`, `server/domain`, `server/store`, `server/state`, `server/peers`, `server/http/connections`, `server/http/shared` |
 //! | `server/dispatch` | `run`, `server/domain`, `server/store`, `server/state`, `server/peers` |
@@ -61,6 +62,7 @@
 //! | `server/http/rest` | `run`, `wire`, `server/domain`, `server/store`, `server/identity`, `server/settings`, `server/state`, `server/http/connections`, `server/http/shared` |
 //! | `server/http/operator` | `run`, `wire`, `server/domain`, `server/store`, `server/identity`, `server/state`, `server/http/connections`, `server/http/shared`, `server/http/terminal` |
 //! | `server/http/dashboard` | `run`, `wire`, `server/domain`, `server/store`, `server/identity`, `server/state`, `server/peers`, `server/http/connections`, `server/http/shared`, `server/http/terminal`, `server/http/worker_file`, `server/http/operator` |
+//! | `server/http/flamenco` | `run`, `wire`, `server/domain`, `server/store`, `server/identity`, `server/farm`, `server/state`, `server/http/connections`, `server/http/shared` |
 //! | `server/http/uplink` | `run`, `wire`, `server/domain`, `server/store`, `server/identity`, `server/link`, `server/state`, `server/http/connections`, `server/http/rest` |
 //! | `server/http` | |
 //! | `worker` | `run`, `source`, `intake`, `execution`, `report`, `upstream` |

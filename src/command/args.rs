@@ -160,6 +160,9 @@ Examples:
     /// Add workers that run jobs
     #[command(subcommand)]
     Worker(WorkerArgs),
+    /// Submit jobs for Flamenco workers, list and cancel them
+    #[command(subcommand)]
+    Flamenco(FlamencoArgs),
 }
 
 /// Options that choose the server. The environment is read where the server is looked for, because clap would show its
@@ -543,6 +546,69 @@ pub struct WorkerAdd {
     #[arg(long)]
     pub json: bool,
     /// Server that gets the worker.
+    #[command(flatten)]
+    pub at: ServerArgs,
+}
+
+/// Actions of `job_runner flamenco`.
+#[derive(Clone, Debug, Subcommand)]
+pub enum FlamencoArgs {
+    /// Submit a job from a JSON file, and print its id
+    #[command(help_template = HELP, before_help = "\
+Examples:
+  job_runner flamenco submit shot010.json
+
+The file has a name and tasks; a task has a name, a task_type that a worker supports, commands, and may have parents:
+  {\"name\": \"shot 010\", \"job_type\": \"render\", \"priority\": 50, \"tasks\": [
+    {\"name\": \"f1\", \"task_type\": \"blender-render\", \"commands\": [{\"name\": \"exec\", \"settings\": {\"cmd\": \"...\"}}]},
+    {\"name\": \"video\", \"task_type\": \"sleep\", \"parents\": [\"f1\"],
+     \"commands\": [{\"name\": \"echo\", \"settings\": {\"message\": \"done\"}}]}]}
+")]
+    Submit(FlamencoSubmit),
+    /// List the jobs, the latest first, with the states of their tasks
+    Jobs(FlamencoList),
+    /// List the tasks of a job
+    Tasks(FlamencoJob),
+    /// Cancel a job: what waits is not started, and what is executed is stopped
+    Cancel(FlamencoJob),
+}
+
+/// Arguments of `job_runner flamenco submit`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct FlamencoSubmit {
+    /// JSON file with the job; `-` reads it from stdin
+    pub file: PathBuf,
+    /// Print the answer as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Server that gets the job.
+    #[command(flatten)]
+    pub at: ServerArgs,
+}
+
+/// Arguments of `job_runner flamenco jobs`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct FlamencoList {
+    /// Show at most this many
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub limit: u32,
+    /// Print the answer as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Server that is asked.
+    #[command(flatten)]
+    pub at: ServerArgs,
+}
+
+/// Arguments of `job_runner flamenco tasks` and `cancel`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct FlamencoJob {
+    /// Job by its id of 24 digits, as `flamenco jobs` shows it
+    pub job: String,
+    /// Print the answer as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Server that is asked.
     #[command(flatten)]
     pub at: ServerArgs,
 }

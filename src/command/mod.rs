@@ -11,6 +11,7 @@ mod disable;
 mod embedded;
 mod enable;
 mod exit;
+mod flamenco;
 mod job;
 mod jobs;
 mod kill;
@@ -85,6 +86,7 @@ fn carry_out(args: CommandLine) -> Result<u8, CommandFailure> {
         Command::Why(args) => on_runtime(why::run(args)),
         Command::Job(args) => on_runtime(job::run(args)),
         Command::Template(args) => on_runtime(template::run(args)),
+        Command::Flamenco(args) => on_runtime(flamenco::run(args)),
         Command::Worker(args) => on_runtime(worker::run(args)),
     }
 }

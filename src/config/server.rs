@@ -16,6 +16,7 @@ use super::{ConfigExit, ConfigFailure, EffectiveKey, LogLevel, address, failure,
 use crate::server::{self, WorkerWrites};
 
 pub(super) mod database;
+mod farm;
 #[cfg(test)]
 mod tests;
 
@@ -69,6 +70,16 @@ const KEYS: &[Key] = &[
     setting("announce_interval", || seconds(defaults().announce_interval)),
     setting("max_losses", || defaults().max_losses.to_string()),
     new("worker_writes", "none"),
+    setting("flamenco_listen", || or_none(defaults().farm.listen)),
+    new("flamenco_task_logs_path", "none"),
+    new("flamenco_registration_secret_file", "none"),
+    new("flamenco_variables_file", "none"),
+    setting("flamenco_active_worker_timeout", || seconds(defaults().farm.times.worker_silence)),
+    setting("flamenco_active_task_timeout", || seconds(defaults().farm.times.task_silence)),
+    setting("flamenco_first_check", || seconds(defaults().farm.times.first_check)),
+    setting("flamenco_task_cleanup_max_age", || seconds(defaults().farm.times.task_age.unwrap_or_default())),
+    setting("flamenco_blacklist_threshold", || defaults().farm.failures.blacklist_threshold.to_string()),
+    setting("flamenco_task_fail_after_softfail_count", || defaults().farm.failures.softfail_count.to_string()),
     new("log_level", "info").live(),
     new("pid_file", "none"),
 ];
@@ -190,6 +201,8 @@ fn check(given: &Texts, surroundings: &Surroundings, findings: &mut Findings) ->
     let announce_interval = check.seconds("announce_interval", TENTH, HOUR);
     let max_losses = check.take("max_losses", |text| value::integer(text, 1..=1000));
     let worker_writes = check.take("worker_writes", |text| value::optional(text, worker_writes));
+    let farm_listen = check.optional_listen("flamenco_listen", public);
+    let farm = farm::farm(&mut check, farm_listen);
     let log_level = check.log_level();
     let pid_file = check.optional_path("pid_file");
     let server = server::Settings {
@@ -218,6 +231,7 @@ fn check(given: &Texts, surroundings: &Surroundings, findings: &mut Findings) ->
         announce_interval: announce_interval?,
         max_losses: max_losses?,
         worker_writes: worker_writes?,
+        farm: farm?,
         // The rest has no key, such as the longest log.
         ..server::Settings::new(data?)
     };

@@ -12,11 +12,13 @@
 //! - [`link`]: the ZeroMQ ports of the original, orders to workers, and the WebSocket feeds of changes.
 //! - [`http`]: connections and their limits, the wait after wrong tokens, the REST API, the operator's API, the dashboard, the
 //!   uplink of workers that connect out, and readiness.
+//! - [`farm`]: ids, logs and time-outs of the Flamenco Manager.
 //! - [`data`]: the data directory and its lock.
 
 pub mod data;
 pub mod dispatch;
 pub mod domain;
+pub mod farm;
 pub mod http;
 pub mod identity;
 pub mod link;
@@ -37,6 +39,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::server::dispatch::published_silence::SilentWorkers;
 use crate::server::dispatch::waiting::WaitingRuns;
+use crate::server::farm::Farm;
 use crate::server::identity::instances::Instances;
 use crate::server::identity::logouts::Logouts;
 use crate::server::identity::token::OperatorToken;
@@ -48,7 +51,7 @@ use crate::server::link::worker_events::WorkerEvents;
 use crate::server::peers::Peers;
 use crate::server::store::changes::ChangeFeed;
 use data::{Data, DataError};
-pub use settings::{Database, DatabaseUrl, Settings, WorkerWrites, WrongDatabaseUrl};
+pub use settings::{Database, DatabaseUrl, FarmSettings, Settings, WorkerWrites, WrongDatabaseUrl};
 use state::AppState;
 use store::{Store, StoreError};
 
@@ -71,6 +74,9 @@ pub enum ServerError {
     /// A ZeroMQ port cannot be bound.
     #[error("cannot listen at {0} for ZeroMQ")]
     Zmq(SocketAddr, #[source] io::Error),
+    /// The system gives no random bytes.
+    #[error("no random bytes can be read")]
+    Random(#[source] io::Error),
     /// The wall-clock timer cannot be created.
     #[error("the clock cannot be waited for")]
     Clock(#[source] io::Error),
@@ -98,6 +104,23 @@ async fn open_store(settings: &Settings) -> Result<Store, ServerError> {
             Ok(Store::open(&file, feed).await?)
         }
         Database::Postgres(url) => Ok(Store::connect(&url.expose(), feed).await?),
+    }
+}
+
+/// Binds the address of the Flamenco Manager, if the settings name one, and writes the actual port into them.
+async fn bind_farm(settings: &mut Settings) -> Result<Option<TcpListener>, ServerError> {
+    let Some(at) = settings.farm.listen else { return Ok(None) };
+    let failed = |e| ServerError::Listen(at, e);
+    let listener = TcpListener::bind(at).await.map_err(failed)?;
+    settings.farm.listen = Some(listener.local_addr().map_err(failed)?);
+    Ok(Some(listener))
+}
+
+/// Starts the Flamenco Manager, if its address is bound.
+fn start_farm(app: &Arc<AppState>, tasks: &TaskTracker, listener: Option<TcpListener>) {
+    if let Some(listener) = listener {
+        tasks.spawn(http::flamenco::serve(Arc::clone(app), listener));
+        tasks.spawn(farm::watch::work(Arc::clone(app)));
     }
 }
 
@@ -141,6 +164,9 @@ impl Server {
             None => None,
         };
         settings.websocket = original.as_ref().map(|(_, at)| *at);
+        let farm_listener = bind_farm(&mut settings).await?;
+        let farm =
+            Farm::new(&settings.data, settings.farm.logs.clone(), settings.max_log).map_err(ServerError::Random)?;
         let wall = dispatch::WallClockTimer::new().map_err(ServerError::Clock)?;
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let logouts = Logouts::load(&store).await?;
@@ -160,6 +186,7 @@ impl Server {
             events: WorkerEvents::default(),
             silent_workers: SilentWorkers::default(),
             instances,
+            farm,
             waiting: WaitingRuns::default(),
             stop: stop.clone(),
         });
@@ -173,6 +200,7 @@ impl Server {
         if let Some((listener, _)) = original {
             tasks.spawn(link::feed::original::serve(Arc::clone(&app), listener));
         }
+        start_farm(&app, &tasks, farm_listener);
         tasks.spawn(broadcaster.carry(Arc::clone(&app)));
         tasks.spawn(inlet.read(Arc::clone(&app)));
         tasks.spawn(peers::listener::follow(Arc::clone(&app)));

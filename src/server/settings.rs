@@ -1,6 +1,7 @@
 //! Settings of the server. The defaults are the original's, where it has the setting.
 
 mod database;
+mod farm;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -9,6 +10,7 @@ use std::time::Duration;
 use chrono_tz::Tz;
 
 pub use database::{Database, DatabaseUrl, WrongDatabaseUrl};
+pub use farm::FarmSettings;
 
 use crate::server::http::connections::{PeerLimits, usable_connections};
 
@@ -73,6 +75,8 @@ pub struct Settings {
     pub announce_interval: Duration,
     /// Losses of a run's worker with which the run fails.
     pub max_losses: u32,
+    /// Settings of the Flamenco Manager.
+    pub farm: FarmSettings,
     /// Writes that workers may make through the REST API; `None`: as the store says ([`WorkerWrites::SETTING`]).
     pub worker_writes: Option<WorkerWrites>,
 }
@@ -136,6 +140,7 @@ impl Settings {
             ping_margin: Duration::from_secs(15),
             announce_interval: Duration::from_secs(5),
             max_losses: 3,
+            farm: FarmSettings::default(),
             // The store decides, see `WorkerWrites::SETTING`: a new one confines workers to their own runs.
             worker_writes: None,
         }

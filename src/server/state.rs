@@ -8,6 +8,7 @@ use super::settings::Settings;
 use super::store::Store;
 use crate::server::dispatch::published_silence::SilentWorkers;
 use crate::server::dispatch::waiting::WaitingRuns;
+use crate::server::farm::Farm;
 use crate::server::http::shared::read_turns::Turns;
 use crate::server::identity::instances::Instances;
 use crate::server::identity::logouts::Logouts;
@@ -47,6 +48,8 @@ pub struct AppState {
     pub silent_workers: SilentWorkers,
     /// Instance of each worker that holds its key.
     pub instances: Instances,
+    /// Ids, registrations and logs of the Flamenco Manager.
+    pub farm: Farm,
     /// Due runs that wait, and the reasons.
     pub waiting: WaitingRuns,
     /// Cancelled when the server stops: no response may last longer.

@@ -387,6 +387,36 @@ pub struct OutputProduced {
     pub paths: Vec<String>,
 }
 
+/// Answer of `GET /as-json`: the whole farm.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FarmStatusReport {
+    /// Number of workers that are registered.
+    pub nr_of_workers: u64,
+    /// Number of tasks that the Manager keeps.
+    pub nr_of_tasks: u64,
+    /// Number of updates that wait for the Flamenco Server.
+    pub upstream_queue_size: u64,
+    /// Version of the Manager.
+    pub version: String,
+    /// Workers in the order of their names.
+    pub workers: Vec<WorkerDocument>,
+    /// Mode of the Manager, always `production`.
+    pub manager_mode: String,
+    /// Name of the Manager for people.
+    pub manager_name: String,
+    /// Flamenco Server that gives the Manager its tasks; both texts are empty without one.
+    pub server: FlamencoServerDocument,
+}
+
+/// Flamenco Server, in a report.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FlamencoServerDocument {
+    /// Host name of the Flamenco Server.
+    pub name: String,
+    /// Address at which it is reached.
+    pub url: String,
+}
+
 /// Hours at which a worker sleeps, in the local time of the Manager.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScheduleDocument {

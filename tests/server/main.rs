@@ -20,6 +20,7 @@ mod differences_from_original;
 mod dispatch;
 mod documented_commands;
 mod edit_and_delete;
+mod farm;
 mod feed;
 mod fixture;
 mod hostile_templates;

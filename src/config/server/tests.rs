@@ -64,6 +64,16 @@ fn nothing_must_be_set() {
     announce_interval = 5  (default)
     max_losses = 3  (default)
     worker_writes = none  (default)
+    flamenco_listen = none  (default)
+    flamenco_task_logs_path = none  (default)
+    flamenco_registration_secret_file = none  (default)
+    flamenco_variables_file = none  (default)
+    flamenco_active_worker_timeout = 60  (default)
+    flamenco_active_task_timeout = 600  (default)
+    flamenco_first_check = 300  (default)
+    flamenco_task_cleanup_max_age = 1209600  (default)
+    flamenco_blacklist_threshold = 3  (default)
+    flamenco_task_fail_after_softfail_count = 3  (default)
     log_level = info  (default)
     pid_file = none  (default)
     ");
@@ -267,4 +277,23 @@ fn a_password_file_is_private_filled_and_the_only_place_of_the_password() {
     std::fs::remove_file(folder.path().join("password")).unwrap();
     let text = beside("postgres://jobs@db/jobs", &empty);
     assert!(text.contains("database_password_file: /password cannot be read: "), "{text}");
+}
+
+#[test]
+fn the_files_of_the_flamenco_manager_are_read_and_checked() {
+    let folder = tempfile::tempdir().unwrap();
+    let said = |key: &str, content: &str| {
+        let path = folder.path().join("file");
+        std::fs::write(&path, content).unwrap();
+        let line = format!("[job_runner]\n{key} = {}\n", path.display());
+        said(&line, &[]).replace(folder.path().to_str().unwrap(), "")
+    };
+    let secret = "flamenco_registration_secret_file";
+    assert!(said(secret, "short\n").contains("/file is too short; allowed is a secret of 16 characters or more"));
+    let right = said(secret, "0123456789abcdef\n");
+    assert!(right.contains(&format!("{secret} = /file")) && !right.contains("0123456789abcdef"), "{right}");
+    let variables = "flamenco_variables_file";
+    assert!(said(variables, "{\"a\": 1}").contains("allowed is JSON such as {\"blender\":"));
+    assert!(said(variables, "{\"a\": {\"linux\": \"/a\"}}").contains(&format!("{variables} = /file")));
+    assert!(said("flamenco_listen", "").contains("is no address with a port"));
 }

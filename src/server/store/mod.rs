@@ -20,6 +20,7 @@ mod due;
 mod entities;
 mod entity_version;
 mod evaluate;
+pub mod farm;
 mod fire_reasons;
 mod fires;
 mod forms;

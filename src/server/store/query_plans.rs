@@ -1,7 +1,7 @@
 //! Test that no statement of the store reads more rows than it has to: SQLite's plan of each that would go through all runs
 //! or through the whole history of a job is in a snapshot, with the reason why that is all right.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 
@@ -28,7 +28,8 @@ fn literals(source: &str) -> Vec<String> {
 /// Returns all complete statements of the store with the files in which they stand.
 pub(super) fn statements() -> Vec<(String, String)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/server/store");
-    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let of_folder = |folder: PathBuf| std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<_> = of_folder(folder.join("farm")).chain(of_folder(folder)).collect();
     files.retain(|file| file.extension().is_some_and(|extension| extension == "rs"));
     files.sort();
     let of_file = |file: &std::path::PathBuf| {

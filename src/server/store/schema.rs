@@ -357,4 +357,52 @@ pub const MIGRATIONS: &[&str] = &[
     "
     CREATE INDEX fire_of_run ON fire (run, code) WHERE run IS NOT NULL;
 ",
+    // The farm: workers of Flamenco with the types of tasks that they support, jobs, tasks with what they wait for, and
+    // failures. `blocked` counts the parents that are not completed; `last_update` is the digest of an update.
+    // `schedule_status` is the state that the sleep schedule asked for last.
+    "
+    CREATE TABLE fl_worker (
+        id TEXT PRIMARY KEY, salt TEXT NOT NULL, hash TEXT NOT NULL, nickname TEXT NOT NULL, address TEXT NOT NULL,
+        platform TEXT NOT NULL, software TEXT NOT NULL, status TEXT NOT NULL, asked TEXT,
+        asked_lazily INTEGER NOT NULL DEFAULT 0, registered INTEGER NOT NULL, seen INTEGER NOT NULL,
+        schedule TEXT, schedule_status TEXT
+    ) STRICT;
+    CREATE INDEX fl_worker_awake ON fl_worker (seen) WHERE status = 'awake';
+    CREATE INDEX fl_worker_scheduled ON fl_worker (id) WHERE schedule IS NOT NULL;
+    CREATE TABLE fl_worker_type (
+        worker TEXT NOT NULL REFERENCES fl_worker ON DELETE CASCADE, task_type TEXT NOT NULL,
+        PRIMARY KEY (worker, task_type)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX fl_worker_by_type ON fl_worker_type (task_type);
+    CREATE TABLE fl_job (
+        id TEXT PRIMARY KEY, name TEXT NOT NULL, job_type TEXT NOT NULL, priority INTEGER NOT NULL,
+        created INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE fl_task (
+        id TEXT PRIMARY KEY, job TEXT NOT NULL REFERENCES fl_job ON DELETE CASCADE, name TEXT NOT NULL,
+        task_type TEXT NOT NULL, status TEXT NOT NULL, job_priority INTEGER NOT NULL, priority INTEGER NOT NULL,
+        blocked INTEGER NOT NULL, commands TEXT NOT NULL, worker TEXT, worker_name TEXT NOT NULL DEFAULT '',
+        pinged INTEGER, activity TEXT NOT NULL DEFAULT '', updated INTEGER NOT NULL, last_update TEXT,
+        last_update_at INTEGER
+    ) STRICT;
+    CREATE INDEX fl_task_waiting ON fl_task (task_type, job_priority DESC, priority DESC, id)
+        WHERE blocked = 0 AND status IN ('queued', 'claimed-by-manager', 'soft-failed');
+    CREATE INDEX fl_task_held ON fl_task (worker) WHERE status IN ('active', 'cancel-requested');
+    CREATE INDEX fl_task_pinged ON fl_task (pinged) WHERE status IN ('active', 'cancel-requested');
+    CREATE INDEX fl_task_by_job ON fl_task (job, task_type, status);
+    CREATE INDEX fl_task_over ON fl_task (updated) WHERE status IN ('completed', 'failed', 'canceled');
+    CREATE TABLE fl_parent (
+        task TEXT NOT NULL REFERENCES fl_task ON DELETE CASCADE, parent TEXT NOT NULL REFERENCES fl_task ON DELETE CASCADE,
+        PRIMARY KEY (task, parent)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX fl_parent_by_parent ON fl_parent (parent);
+    CREATE TABLE fl_failure (
+        task TEXT NOT NULL REFERENCES fl_task ON DELETE CASCADE, worker TEXT NOT NULL, PRIMARY KEY (task, worker)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE fl_blacklist (
+        worker TEXT NOT NULL REFERENCES fl_worker ON DELETE CASCADE, job TEXT NOT NULL REFERENCES fl_job ON DELETE CASCADE,
+        task_type TEXT NOT NULL, expires INTEGER NOT NULL, PRIMARY KEY (worker, job, task_type)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX fl_blacklist_by_job ON fl_blacklist (job);
+",
 ];

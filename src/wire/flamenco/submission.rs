@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{CommandDocument, ObjectId};
+use super::{CommandDocument, ObjectId, TaskStatus};
 
 /// Priority of a job or task that names none.
 pub const PRIORITY: i64 = 50;
@@ -57,7 +57,7 @@ pub struct SubmittedJob {
 pub struct FarmJobInfo {
     /// Id of the job.
     pub id: ObjectId,
-    /// Name for people.
+    /// Name under which people know it.
     pub name: String,
     /// Type of the job.
     pub job_type: String,
@@ -67,6 +67,47 @@ pub struct FarmJobInfo {
     pub created: String,
     /// Number of its tasks by their state.
     pub tasks: BTreeMap<String, u64>,
+}
+
+/// Jobs of the Manager.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FarmJobList {
+    /// Jobs, the latest first.
+    pub jobs: Vec<FarmJobInfo>,
+    /// Id to give as `after` for the next page; `None` on the last one.
+    pub next: Option<ObjectId>,
+}
+
+/// Task of the Manager, as operators see it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FarmTaskInfo {
+    /// Id of the task.
+    pub id: ObjectId,
+    /// Name, unique in the job.
+    pub name: String,
+    /// Type that a worker must support.
+    pub task_type: String,
+    /// State of the task.
+    pub status: TaskStatus,
+    /// Priority within the job.
+    pub priority: i64,
+    /// Number of its parents that are not completed.
+    pub unfinished_parents: u32,
+    /// Id of the worker that has it, or had it last.
+    pub worker: Option<ObjectId>,
+    /// Name of the worker that has it, `-` after it was taken from one.
+    pub worker_name: String,
+    /// Activity as a text for people.
+    pub activity: String,
+}
+
+/// Tasks of a job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FarmTaskList {
+    /// Tasks, the first submitted first.
+    pub tasks: Vec<FarmTaskInfo>,
+    /// Id to give as `after` for the next page; `None` on the last one.
+    pub next: Option<ObjectId>,
 }
 
 /// Tasks of a job that an order to cancel it found, by what became of them.

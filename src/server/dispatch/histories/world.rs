@@ -757,6 +757,7 @@ async fn app_state(blank: &Blank) -> Arc<AppState> {
             Instant::now(),
             crate::server::peers::Peers::alone(),
         ),
+        farm: crate::server::farm::Farm::new(&PathBuf::new(), None, 0).unwrap(),
         waiting: crate::server::dispatch::waiting::WaitingRuns::default(),
         stop: CancellationToken::new(),
     })

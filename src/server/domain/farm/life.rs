@@ -53,6 +53,7 @@ pub fn change(from: TaskStatus, event: TaskEvent) -> Option<TaskStatus> {
             }
             _ => None,
         },
+        // A task that is over, or that another worker has by now, is none of the one that gives it back.
         TaskEvent::Released => match from {
             S::Active => Some(S::ClaimedByManager),
             S::CancelRequested => Some(S::Canceled),

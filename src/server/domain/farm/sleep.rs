@@ -39,6 +39,7 @@ impl SleepSchedule {
     pub fn read(document: &ScheduleDocument) -> Result<Option<Self>, ScheduleRefusal> {
         let mut days = [false; 7];
         for word in document.days_of_week.split_whitespace() {
+            // People write whole names, too.
             let begin: String = word.chars().take(2).collect::<String>().to_lowercase();
             let day = DAYS.iter().position(|day| *day == begin).ok_or_else(|| ScheduleRefusal::Day(word.to_owned()))?;
             days[day] = true;

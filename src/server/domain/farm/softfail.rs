@@ -51,6 +51,7 @@ pub struct FailureVerdict {
 #[must_use]
 pub fn judge(facts: &FailureFacts, limits: &FailureLimits) -> FailureVerdict {
     let blacklists = facts.failed_by_worker >= limits.blacklist_threshold;
+    // Where nobody is left to try, waiting for a retry would be waiting for ever.
     let is_exhausted = facts.failed_on_workers >= limits.softfail_count;
     let end = if is_exhausted || facts.others_untried == 0 { FailureEnd::Final } else { FailureEnd::Retried };
     FailureVerdict { blacklists, end }

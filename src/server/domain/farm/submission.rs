@@ -50,6 +50,7 @@ pub fn check(job: JobSubmission) -> Result<CheckedJob, SubmissionRefusal> {
     mistakes.check_name("the name of the job", &job.name, false);
     mistakes.check_name("the type of the job", &job.job_type, true);
     if job.tasks.is_empty() || job.tasks.len() > MAX_TASKS {
+        // Further checks would take long, and say the same of each.
         mistakes.add(format!("a job has 1 to {MAX_TASKS} tasks, this one {}", job.tasks.len()));
         return Err(mistakes.into());
     }

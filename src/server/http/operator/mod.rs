@@ -6,6 +6,7 @@
 
 mod byte_range;
 mod find;
+mod flamenco;
 mod follow;
 mod guard;
 mod jobs;
@@ -50,6 +51,7 @@ async fn no_sniffing(mut response: Response) -> Response {
 
 /// Returns the routes of the API, with its checks and bounds.
 pub fn routes(app: &Arc<AppState>) -> Router<Arc<AppState>> {
+    let submissions = DefaultBodyLimit::max(flamenco::MAX_SUBMISSION);
     let routes = Router::new()
         .route("/runs", get(runs::list).post(runs::submit))
         .route("/runs/{run}", get(runs::show))
@@ -67,6 +69,9 @@ pub fn routes(app: &Arc<AppState>) -> Router<Arc<AppState>> {
         .route("/workers", get(workers::list).post(workers::create))
         .route("/workers/act", post(workers::command))
         .route("/templates", post(templates::create))
+        .route("/flamenco/jobs", get(flamenco::jobs).post(flamenco::submit).layer(submissions))
+        .route("/flamenco/jobs/{job}/tasks", get(flamenco::tasks))
+        .route("/flamenco/jobs/{job}/cancel", post(flamenco::cancel))
         .fallback(refusal::no_such_path)
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(middleware::from_fn_with_state(Arc::clone(app), guard::operators_only))

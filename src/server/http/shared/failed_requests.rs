@@ -14,6 +14,8 @@ pub enum FailingPart {
     Operator,
     /// Pages of the dashboard.
     Dashboard,
+    /// Manager of Flamenco workers.
+    Farm,
 }
 
 /// Error that made a request fail, with its causes.
@@ -38,6 +40,9 @@ pub async fn log_failed(State(part): State<FailingPart>, request: Request, next:
             }
             FailingPart::Dashboard => {
                 tracing::error!(target: "job_runner.page", %method, path, %address, error, "request failed");
+            }
+            FailingPart::Farm => {
+                tracing::error!(target: "job_runner.farm", %method, path, %address, error, "request failed");
             }
         }
     }

@@ -8,7 +8,11 @@ use crate::server::store::db::SchemaStep;
 
 /// Migrations by version, the first from an empty database. A released migration is never changed; a new one is added
 /// at the end, together with one of SQLite's.
-pub const POSTGRES_MIGRATIONS: &[SchemaStep<'static>] = &[SchemaStep { sql: FIRST, readable_from: 1 }];
+pub const POSTGRES_MIGRATIONS: &[SchemaStep<'static>] = &[
+    SchemaStep { sql: FIRST, readable_from: 1 },
+    // Tables that an earlier version does not read.
+    SchemaStep { sql: FARM, readable_from: 1 },
+];
 
 const FIRST: &str = r#"
     -- Names of SQLite that PostgreSQL lacks. `min` of two values is NULL where one of them is.
@@ -169,4 +173,61 @@ const FIRST: &str = r#"
         id BIGINT PRIMARY KEY CHECK (id = 1), server TEXT COLLATE "C", epoch BIGINT NOT NULL, renewed BIGINT NOT NULL
     );
     INSERT INTO dispatch_lease (id, epoch, renewed) VALUES (1, 0, 0);
+"#;
+
+/// The farm; `last_update` and what is counted are described with SQLite's step.
+const FARM: &str = r#"
+    CREATE TABLE fl_worker (
+        id TEXT COLLATE "C" PRIMARY KEY, salt TEXT COLLATE "C" NOT NULL, hash TEXT COLLATE "C" NOT NULL,
+        nickname TEXT COLLATE "C" NOT NULL, address TEXT COLLATE "C" NOT NULL,
+        platform TEXT COLLATE "C" NOT NULL, software TEXT COLLATE "C" NOT NULL, status TEXT COLLATE "C" NOT NULL,
+        asked TEXT COLLATE "C",
+        asked_lazily BIGINT NOT NULL DEFAULT 0, registered BIGINT NOT NULL, seen BIGINT NOT NULL,
+        schedule TEXT COLLATE "C", schedule_status TEXT COLLATE "C"
+    );
+    CREATE INDEX fl_worker_awake ON fl_worker (seen) WHERE status = 'awake';
+    CREATE INDEX fl_worker_scheduled ON fl_worker (id) WHERE schedule IS NOT NULL;
+    CREATE TABLE fl_worker_type (
+        worker TEXT COLLATE "C" NOT NULL REFERENCES fl_worker ON DELETE CASCADE, task_type TEXT COLLATE "C" NOT NULL,
+        PRIMARY KEY (worker, task_type)
+    );
+    CREATE INDEX fl_worker_by_type ON fl_worker_type (task_type);
+    CREATE TABLE fl_job (
+        id TEXT COLLATE "C" PRIMARY KEY, name TEXT COLLATE "C" NOT NULL, job_type TEXT COLLATE "C" NOT NULL,
+        priority BIGINT NOT NULL,
+        created BIGINT NOT NULL
+    );
+    CREATE TABLE fl_task (
+        id TEXT COLLATE "C" PRIMARY KEY, job TEXT COLLATE "C" NOT NULL REFERENCES fl_job ON DELETE CASCADE,
+        name TEXT COLLATE "C" NOT NULL,
+        task_type TEXT COLLATE "C" NOT NULL, status TEXT COLLATE "C" NOT NULL, job_priority BIGINT NOT NULL,
+        priority BIGINT NOT NULL,
+        blocked BIGINT NOT NULL, commands TEXT COLLATE "C" NOT NULL, worker TEXT COLLATE "C",
+        worker_name TEXT COLLATE "C" NOT NULL DEFAULT '',
+        pinged BIGINT, activity TEXT COLLATE "C" NOT NULL DEFAULT '', updated BIGINT NOT NULL,
+        last_update TEXT COLLATE "C",
+        last_update_at BIGINT
+    );
+    CREATE INDEX fl_task_waiting ON fl_task (task_type, job_priority DESC, priority DESC, id)
+        WHERE blocked = 0 AND status IN ('queued', 'claimed-by-manager', 'soft-failed');
+    CREATE INDEX fl_task_held ON fl_task (worker) WHERE status IN ('active', 'cancel-requested');
+    CREATE INDEX fl_task_pinged ON fl_task (pinged) WHERE status IN ('active', 'cancel-requested');
+    CREATE INDEX fl_task_by_job ON fl_task (job, task_type, status);
+    CREATE INDEX fl_task_over ON fl_task (updated) WHERE status IN ('completed', 'failed', 'canceled');
+    CREATE TABLE fl_parent (
+        task TEXT COLLATE "C" NOT NULL REFERENCES fl_task ON DELETE CASCADE,
+        parent TEXT COLLATE "C" NOT NULL REFERENCES fl_task ON DELETE CASCADE,
+        PRIMARY KEY (task, parent)
+    );
+    CREATE INDEX fl_parent_by_parent ON fl_parent (parent);
+    CREATE TABLE fl_failure (
+        task TEXT COLLATE "C" NOT NULL REFERENCES fl_task ON DELETE CASCADE, worker TEXT COLLATE "C" NOT NULL,
+        PRIMARY KEY (task, worker)
+    );
+    CREATE TABLE fl_blacklist (
+        worker TEXT COLLATE "C" NOT NULL REFERENCES fl_worker ON DELETE CASCADE,
+        job TEXT COLLATE "C" NOT NULL REFERENCES fl_job ON DELETE CASCADE,
+        task_type TEXT COLLATE "C" NOT NULL, expires BIGINT NOT NULL, PRIMARY KEY (worker, job, task_type)
+    );
+    CREATE INDEX fl_blacklist_by_job ON fl_blacklist (job);
 "#;

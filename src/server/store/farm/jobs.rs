@@ -1,0 +1,182 @@
+//! Jobs of the farm: takes submitted ones, lists them, and cancels their tasks.
+
+use std::collections::BTreeMap;
+
+use super::rows::{FarmTask, find_task, task, task_sql};
+use crate::server::domain::farm::life::{self, TaskEvent};
+use crate::server::domain::farm::submission::CheckedJob;
+use crate::server::domain::model::Timestamp;
+use crate::server::store::db::Transaction;
+use crate::server::store::{Store, StoreError};
+use crate::wire::flamenco::submission::CanceledJob;
+use crate::wire::flamenco::{ObjectId, TaskStatus};
+
+/// Job that was submitted and checked, with the ids that it gets.
+#[derive(Clone, Debug)]
+pub struct NewFarmJob {
+    /// Id of the job.
+    pub id: ObjectId,
+    /// Ids of the tasks, in their order.
+    pub tasks: Vec<ObjectId>,
+    /// Job as it was submitted.
+    pub checked: CheckedJob,
+    /// Timestamp of the submission.
+    pub created: Timestamp,
+}
+
+/// Job with the states of its tasks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobProgress {
+    /// Id of the job.
+    pub id: ObjectId,
+    /// Name under which people know it.
+    pub name: String,
+    /// Type of the job.
+    pub job_type: String,
+    /// Priority of the job.
+    pub priority: i64,
+    /// Timestamp of the submission.
+    pub created: Timestamp,
+    /// Number of its tasks by their state.
+    pub tasks: BTreeMap<TaskStatus, u64>,
+}
+
+impl Store {
+    /// Takes a job with all of its tasks.
+    ///
+    /// # Errors
+    /// If the store cannot be read or written.
+    pub async fn add_farm_job(&self, new: NewFarmJob) -> Result<(), StoreError> {
+        self.change(move |transaction| insert(transaction, &new)).await
+    }
+
+    /// Returns at most `limit` jobs, the latest first, from the one before `after` on.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub async fn farm_jobs(&self, after: Option<ObjectId>, limit: u32) -> Result<Vec<JobProgress>, StoreError> {
+        // No id begins with a letter behind `f`.
+        let after = after.map_or_else(|| "g".to_owned(), |id| id.to_string());
+        let sql = "SELECT id, name, job_type, priority, created FROM fl_job WHERE id < ? ORDER BY id DESC LIMIT ?";
+        self.read(move |reading| {
+            let mut jobs = reading.rows(sql, &[&after, &limit], |row| {
+                Ok::<_, StoreError>(JobProgress {
+                    id: row.at(0)?,
+                    name: row.at(1)?,
+                    job_type: row.at(2)?,
+                    priority: row.at(3)?,
+                    created: row.at(4)?,
+                    tasks: BTreeMap::new(),
+                })
+            })?;
+            for job in &mut jobs {
+                let sql = "SELECT status, count(*) FROM fl_task WHERE job = ? GROUP BY status";
+                reading.each(sql, &[&job.id.to_string()], |row| {
+                    job.tasks.insert(row.at(0)?, u64::from(row.at::<u32>(1)?));
+                    Ok::<_, StoreError>(true)
+                })?;
+            }
+            Ok(jobs)
+        })
+        .await
+    }
+
+    /// Returns at most `limit` tasks of a job, in the order of their ids, from the one behind `after` on.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub async fn farm_tasks(
+        &self,
+        job: ObjectId,
+        after: Option<ObjectId>,
+        limit: u32,
+    ) -> Result<Vec<FarmTask>, StoreError> {
+        let after = after.map(|id| id.to_string()).unwrap_or_default();
+        self.read(move |reading| {
+            let sql = task_sql!("fl_task.job = ?1 AND fl_task.id > ?2 ORDER BY fl_task.id LIMIT ?3");
+            reading.rows(sql, &[&job.to_string(), &after, &limit], task)
+        })
+        .await
+    }
+
+    /// Returns a task.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub async fn farm_task(&self, task: ObjectId) -> Result<Option<FarmTask>, StoreError> {
+        self.read_short(move |reading| find_task(reading, task)).await
+    }
+
+    /// Returns the number of tasks that are kept.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub async fn count_farm_tasks(&self) -> Result<u64, StoreError> {
+        let count = self.read(|reading| Ok(reading.value::<u32>("SELECT count(*) FROM fl_task", &[])?)).await?;
+        Ok(count.unwrap_or_default().into())
+    }
+
+    /// Cancels the tasks of a job that are not over; `None` if there is no such job.
+    ///
+    /// # Errors
+    /// If the store cannot be read or written.
+    pub async fn cancel_farm_job(&self, job: ObjectId, now: Timestamp) -> Result<Option<CanceledJob>, StoreError> {
+        self.change(move |transaction| {
+            let id = job.to_string();
+            let exists = transaction.value::<i64>("SELECT 1 FROM fl_job WHERE id = ?", &[&id])?;
+            if exists.is_none() {
+                return Ok(None);
+            }
+            let mut canceled = CanceledJob::default();
+            // All tasks of one state at once: a job may have very many.
+            for from in TaskStatus::ALL {
+                let Some(to) = life::change(from, TaskEvent::CancelAsked) else { continue };
+                let sql = "UPDATE fl_task SET status = ?, updated = ? WHERE job = ? AND status = ?";
+                let changed = transaction.execute(sql, &[&to, &now, &id, &from])?;
+                match to {
+                    TaskStatus::CancelRequested => canceled.requested += changed,
+                    _ => canceled.canceled += changed,
+                }
+            }
+            Ok(Some(canceled))
+        })
+        .await
+    }
+}
+
+fn insert(transaction: &mut Transaction<'_>, new: &NewFarmJob) -> Result<(), StoreError> {
+    let (job, id) = (&new.checked.job, new.id.to_string());
+    let sql = "INSERT INTO fl_job (id, name, job_type, priority, created) VALUES (?, ?, ?, ?, ?)";
+    transaction.execute(sql, &[&id, &job.name, &job.job_type, &job.priority, &new.created])?;
+    for ((task, parents), task_id) in job.tasks.iter().zip(&new.checked.parents).zip(&new.tasks) {
+        // A map of JSON values has text keys, so this does not fail.
+        let commands = serde_json::to_string(&task.commands).unwrap_or_default();
+        let blocked = u32::try_from(parents.len()).unwrap_or(u32::MAX);
+        let sql =
+            "INSERT INTO fl_task (id, job, name, task_type, status, job_priority, priority, blocked, commands, updated)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+        transaction.execute(
+            sql,
+            &[
+                &task_id.to_string(),
+                &id,
+                &task.name,
+                &task.task_type,
+                &TaskStatus::Queued,
+                &job.priority,
+                &task.priority,
+                &blocked,
+                &commands,
+                &new.created,
+            ],
+        )?;
+    }
+    // A parent may come after its child in the list, so the tasks come first.
+    for (parents, task) in new.checked.parents.iter().zip(&new.tasks) {
+        for parent in parents.iter().filter_map(|place| new.tasks.get(*place)) {
+            let sql = "INSERT INTO fl_parent (task, parent) VALUES (?, ?)";
+            transaction.execute(sql, &[&task.to_string(), &parent.to_string()])?;
+        }
+    }
+    Ok(())
+}

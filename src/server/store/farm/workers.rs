@@ -1,0 +1,287 @@
+//! Workers of the farm: registers them, keeps their states, and what they are asked.
+
+use std::collections::BTreeMap;
+
+use super::rows::{self, Contact, FarmWorker, find_worker};
+use super::status::release_tasks;
+use crate::server::domain::farm::standing::{Standing, StatusChange, WorkerEvent};
+use crate::server::domain::model::Timestamp;
+use crate::server::store::db::Transaction;
+use crate::server::store::{Store, StoreError};
+use crate::wire::flamenco::{FarmWorkerStatus, ObjectId, SignOn};
+
+/// Worker that registers, with its id.
+#[derive(Clone, Debug)]
+pub struct NewFarmWorker {
+    /// Id that it gets.
+    pub id: ObjectId,
+    /// Name under which people know it.
+    pub nickname: String,
+    /// Operating system of its host.
+    pub platform: String,
+    /// Types of tasks that it supports.
+    pub task_types: Vec<String>,
+    /// Check of its secret.
+    pub credentials: FarmCredentials,
+}
+
+/// Check of a worker's secret, which itself is not kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FarmCredentials {
+    /// Random text under which the secret is hashed.
+    pub salt: String,
+    /// Hash of the secret, in hexadecimal digits.
+    pub hash: String,
+}
+
+/// Result of a registration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Registered {
+    /// The worker is registered.
+    Yes,
+    /// As many workers as are allowed are registered.
+    TooMany,
+}
+
+impl Store {
+    /// Registers a worker, unless `limit` of them are registered.
+    ///
+    /// # Errors
+    /// If the store cannot be read or written.
+    pub async fn register_farm_worker(
+        &self,
+        new: &NewFarmWorker,
+        contact: &Contact,
+        limit: u32,
+    ) -> Result<Registered, StoreError> {
+        let (new, contact) = (new.clone(), contact.clone());
+        self.change(move |transaction| {
+            let sql = "INSERT INTO fl_worker (id, salt, hash, nickname, address, platform, software, status, registered, seen)
+                SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9 WHERE (SELECT count(*) FROM fl_worker) < ?10";
+            // Counted in the statement that inserts, so that many registrations at once do not exceed the limit.
+            let inserted = transaction.execute(
+                sql,
+                &[
+                    &new.id.to_string(),
+                    &new.credentials.salt,
+                    &new.credentials.hash,
+                    &new.nickname,
+                    &contact.address,
+                    &new.platform,
+                    &contact.software,
+                    &FarmWorkerStatus::Registered,
+                    &contact.at,
+                    &limit,
+                ],
+            )?;
+            if inserted == 0 {
+                return Ok(Registered::TooMany);
+            }
+            write_types(transaction, new.id, &new.task_types)?;
+            Ok(Registered::Yes)
+        })
+        .await
+    }
+
+    /// Returns the check of a worker's secret; `None` if there is no such worker.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub async fn farm_credentials(&self, worker: ObjectId) -> Result<Option<FarmCredentials>, StoreError> {
+        self.read_short(move |reading| {
+            reading.row("SELECT salt, hash FROM fl_worker WHERE id = ?", &[&worker.to_string()], |row| {
+                Ok(FarmCredentials { salt: row.at(0)?, hash: row.at(1)? })
+            })
+        })
+        .await
+    }
+
+    /// Returns a worker.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub async fn farm_worker(&self, worker: ObjectId) -> Result<Option<FarmWorker>, StoreError> {
+        self.read_short(move |reading| find_worker(reading, worker)).await
+    }
+
+    /// Returns the first `limit` workers, by name, with the types of tasks that they support.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub async fn farm_workers(&self, limit: u32) -> Result<Vec<(FarmWorker, Vec<String>)>, StoreError> {
+        self.read(move |reading| {
+            let mut types = BTreeMap::<ObjectId, Vec<String>>::new();
+            let sql = "SELECT worker, task_type FROM fl_worker_type ORDER BY worker, task_type";
+            reading.each(sql, &[], |row| {
+                types.entry(row.at(0)?).or_default().push(row.at(1)?);
+                Ok::<_, StoreError>(true)
+            })?;
+            let sql = "SELECT * FROM fl_worker ORDER BY nickname, id LIMIT ?";
+            let workers = reading.rows(sql, &[&limit], rows::worker)?;
+            let with_types = |worker: FarmWorker| {
+                let types = types.remove(&worker.id).unwrap_or_default();
+                (worker, types)
+            };
+            Ok(workers.into_iter().map(with_types).collect())
+        })
+        .await
+    }
+
+    /// Records that a worker has started, with what it says about itself.
+    ///
+    /// # Errors
+    /// If the store cannot be read or written.
+    pub async fn sign_on_farm_worker(
+        &self,
+        worker: ObjectId,
+        said: &SignOn,
+        contact: &Contact,
+    ) -> Result<(), StoreError> {
+        let (said, contact) = (said.clone(), contact.clone());
+        self.change(move |transaction| {
+            let Some(found) = find_worker(transaction, worker)? else { return Ok(()) };
+            write_contact(transaction, &found, found.standing.after(WorkerEvent::SignOn), &contact)?;
+            // The original sends what has changed, and nothing where nothing has.
+            if !said.nickname.is_empty() {
+                let sql = "UPDATE fl_worker SET nickname = ? WHERE id = ?";
+                transaction.execute(sql, &[&said.nickname, &worker.to_string()])?;
+            }
+            if !said.supported_task_types.is_empty() {
+                write_types(transaction, worker, &said.supported_task_types)?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Records that a worker ends; its tasks wait for another worker. Returns the tasks that it had.
+    ///
+    /// # Errors
+    /// If the store cannot be read or written.
+    pub async fn sign_off_farm_worker(&self, worker: ObjectId, contact: &Contact) -> Result<Vec<ObjectId>, StoreError> {
+        let contact = contact.clone();
+        self.change(move |transaction| {
+            let Some(found) = find_worker(transaction, worker)? else { return Ok(Vec::new()) };
+            write_contact(transaction, &found, found.standing.after(WorkerEvent::SignOff), &contact)?;
+            release_tasks(transaction, &found, "worker signed off", contact.at)
+        })
+        .await
+    }
+
+    /// Records that a worker has taken a state.
+    ///
+    /// # Errors
+    /// If the store cannot be read or written.
+    pub async fn acknowledge_farm_status(
+        &self,
+        worker: ObjectId,
+        status: FarmWorkerStatus,
+        contact: &Contact,
+    ) -> Result<(), StoreError> {
+        let contact = contact.clone();
+        self.change(move |transaction| {
+            let Some(found) = find_worker(transaction, worker)? else { return Ok(()) };
+            let standing = found.standing.after(WorkerEvent::Acknowledged(status));
+            write_contact(transaction, &found, standing, &contact)
+        })
+        .await
+    }
+
+    /// Returns the state that a worker is asked to take, and records the contact.
+    ///
+    /// # Errors
+    /// If the store cannot be read or written.
+    pub async fn farm_status_asked(
+        &self,
+        worker: ObjectId,
+        contact: &Contact,
+    ) -> Result<Option<FarmWorkerStatus>, StoreError> {
+        let contact = contact.clone();
+        self.change(move |transaction| {
+            let Some(found) = find_worker(transaction, worker)? else { return Ok(None) };
+            write_contact(transaction, &found, found.standing, &contact)?;
+            Ok(found.standing.asked.map(|asked| asked.status))
+        })
+        .await
+    }
+
+    /// Asks a worker to take a state. Returns false if there is no such worker.
+    ///
+    /// # Errors
+    /// If the store cannot be read or written.
+    pub async fn ask_farm_worker(&self, worker: ObjectId, change: StatusChange) -> Result<bool, StoreError> {
+        self.apply_to_farm_worker(worker, WorkerEvent::Asked(change)).await
+    }
+
+    /// Records that an operator has seen that a worker was silent. Returns false if there is no such worker.
+    ///
+    /// # Errors
+    /// If the store cannot be read or written.
+    pub async fn note_farm_timeout_seen(&self, worker: ObjectId) -> Result<bool, StoreError> {
+        self.apply_to_farm_worker(worker, WorkerEvent::TimeoutSeen).await
+    }
+
+    async fn apply_to_farm_worker(&self, worker: ObjectId, event: WorkerEvent) -> Result<bool, StoreError> {
+        self.change(move |transaction| {
+            let Some(found) = find_worker(transaction, worker)? else { return Ok(false) };
+            write_standing(transaction, worker, found.standing.after(event))?;
+            Ok(true)
+        })
+        .await
+    }
+
+    /// Removes a worker; its tasks wait for another one. Returns the tasks that it had, or `None` if there is no such
+    /// worker.
+    ///
+    /// # Errors
+    /// If the store cannot be read or written.
+    pub async fn forget_farm_worker(
+        &self,
+        worker: ObjectId,
+        now: Timestamp,
+    ) -> Result<Option<Vec<ObjectId>>, StoreError> {
+        self.change(move |transaction| {
+            let Some(found) = find_worker(transaction, worker)? else { return Ok(None) };
+            // Its tasks first: they would stay active on a worker that nobody knows.
+            let released = release_tasks(transaction, &found, "worker was removed", now)?;
+            transaction.execute("DELETE FROM fl_worker WHERE id = ?", &[&worker.to_string()])?;
+            Ok(Some(released))
+        })
+        .await
+    }
+}
+
+fn write_types(transaction: &mut Transaction<'_>, worker: ObjectId, types: &[String]) -> Result<(), StoreError> {
+    let worker = worker.to_string();
+    transaction.execute("DELETE FROM fl_worker_type WHERE worker = ?", &[&worker])?;
+    for task_type in types {
+        let sql = "INSERT INTO fl_worker_type (worker, task_type) VALUES (?, ?) ON CONFLICT DO NOTHING";
+        transaction.execute(sql, &[&worker, task_type])?;
+    }
+    Ok(())
+}
+
+/// Writes what a contact tells of a worker, with its standing.
+pub(super) fn write_contact(
+    transaction: &mut Transaction<'_>,
+    worker: &FarmWorker,
+    standing: Standing,
+    contact: &Contact,
+) -> Result<(), StoreError> {
+    let sql = "UPDATE fl_worker SET address = ?, software = ?, seen = ? WHERE id = ?";
+    transaction.execute(sql, &[&contact.address, &contact.software, &contact.at, &worker.id.to_string()])?;
+    if standing == worker.standing { Ok(()) } else { write_standing(transaction, worker.id, standing) }
+}
+
+/// Writes the standing of a worker.
+pub(super) fn write_standing(
+    transaction: &mut Transaction<'_>,
+    worker: ObjectId,
+    standing: Standing,
+) -> Result<(), StoreError> {
+    let sql = "UPDATE fl_worker SET status = ?, asked = ?, asked_lazily = ? WHERE id = ?";
+    let asked = standing.asked.map(|asked| asked.status);
+    let is_lazy = standing.asked.is_some_and(|asked| asked.is_lazy);
+    transaction.execute(sql, &[&standing.status, &asked, &is_lazy, &worker.to_string()])?;
+    Ok(())
+}
