@@ -50,6 +50,11 @@ impl FarmWorker {
         Self { at: face(server), id, secret: SECRET.to_owned() }
     }
 
+    /// The same worker, which asks another server of the database.
+    pub fn at(self, server: &Fixture) -> Self {
+        Self { at: face(server), ..self }
+    }
+
     pub async fn send(&self, method: &str, path: &str, body: Option<Value>) -> Answer {
         let credentials = STANDARD.encode(format!("{}:{}", self.id, self.secret));
         send(self.at, method, path, &[("Authorization", format!("Basic {credentials}"))], body).await
@@ -66,7 +71,7 @@ impl FarmWorker {
         json_of(&answer)
     }
 
-    async fn may_i_run(&self, task: &str) -> Value {
+    pub async fn may_i_run(&self, task: &str) -> Value {
         let answer = self.send("GET", &format!("/may-i-run/{task}"), None).await;
         assert_eq!(answer.status, 200, "{}", text(&answer));
         assert_eq!(answer.headers["content-type"], "application/json");
@@ -121,7 +126,7 @@ pub async fn tasks_of(server: &Fixture, job: &Value) -> Vec<Value> {
     json_of(&answer)["tasks"].as_array().expect("tasks").clone()
 }
 
-fn completed(log: &str) -> Value {
+pub fn completed(log: &str) -> Value {
     json!({"task_status": "completed", "activity": "Task completed", "task_progress_percentage": 0,
         "current_command_idx": 0, "command_progress_percentage": 100, "metrics": {"timing": {}}, "log": log})
 }

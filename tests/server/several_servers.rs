@@ -1,5 +1,6 @@
 //! Several servers at one database: what is asked of one is done by all, and one of them dispatches.
 
+mod farm;
 mod killed;
 
 use std::fs;
