@@ -25,7 +25,7 @@ pub struct CheckedJob {
     pub parents: Vec<Vec<usize>>,
 }
 
-/// Mistakes in a submission, at most [`MAX_MISTAKES`] of them.
+/// Mistakes in a submission, a bounded number of them.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct SubmissionRefusal {
     /// Mistakes, each as a sentence fragment that names the task.
