@@ -9,6 +9,7 @@ use super::paging::MOST;
 
 use crate::cli::LogFormat;
 use crate::config::LogLevel;
+use crate::wire::flamenco::ObjectId;
 use crate::wire::reference::Reference;
 
 /// Layout of `--help`: purpose, examples, usage, then all options.
@@ -160,7 +161,7 @@ Examples:
     /// Add workers that run jobs
     #[command(subcommand)]
     Worker(WorkerArgs),
-    /// Submit jobs for Flamenco workers, list and cancel them
+    /// Submit jobs for Flamenco workers, look after their tasks, and command the workers
     #[command(subcommand)]
     Flamenco(FlamencoArgs),
 }
@@ -568,9 +569,25 @@ The file has a name and tasks; a task has a name, a task_type that a worker supp
     /// List the jobs, the latest first, with the states of their tasks
     Jobs(FlamencoList),
     /// List the tasks of a job
-    Tasks(FlamencoJob),
+    Tasks(FlamencoTasks),
     /// Cancel a job: what waits is not started, and what is executed is stopped
     Cancel(FlamencoJob),
+    /// Show a task, and why it waits
+    Why(FlamencoTask),
+    /// Print the log of a task
+    Log(FlamencoLog),
+    /// Execute a task again, or all tasks of a job that failed or were cancelled
+    Requeue(FlamencoRequeue),
+    /// List the Flamenco workers with their states
+    Workers(FlamencoWorkers),
+    /// Send workers to sleep: they get no tasks until they are woken
+    Sleep(FlamencoCommand),
+    /// Wake workers up
+    Wake(FlamencoCommand),
+    /// Shut workers down
+    Shutdown(FlamencoCommand),
+    /// Remove workers that will not come back; one that does registers anew
+    Forget(FlamencoCommand),
 }
 
 /// Arguments of `job_runner flamenco submit`.
@@ -600,7 +617,88 @@ pub struct FlamencoList {
     pub at: ServerArgs,
 }
 
-/// Arguments of `job_runner flamenco tasks` and `cancel`.
+/// Arguments of `job_runner flamenco why`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct FlamencoTask {
+    /// Task by its id of 24 digits, as `flamenco tasks` shows it
+    pub task: String,
+    /// Print the answer as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Server that is asked.
+    #[command(flatten)]
+    pub at: ServerArgs,
+}
+
+/// Arguments of `job_runner flamenco log`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct FlamencoLog {
+    /// Task by its id of 24 digits, as `flamenco tasks` shows it
+    pub task: String,
+    /// Server that is asked.
+    #[command(flatten)]
+    pub at: ServerArgs,
+}
+
+/// Arguments of `job_runner flamenco requeue`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct FlamencoRequeue {
+    /// Task or job by its id of 24 digits
+    #[arg(value_name = "TASK|JOB")]
+    pub id: String,
+    /// Print the answer as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Server that is asked.
+    #[command(flatten)]
+    pub at: ServerArgs,
+}
+
+/// Arguments of `job_runner flamenco workers`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct FlamencoWorkers {
+    /// Print the answer as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Server that is asked.
+    #[command(flatten)]
+    pub at: ServerArgs,
+}
+
+/// Arguments of the commands to Flamenco workers.
+#[derive(Clone, Debug, clap::Args)]
+pub struct FlamencoCommand {
+    /// Workers by their ids of 24 digits, as `flamenco workers` shows them
+    #[arg(required = true, value_name = "WORKER")]
+    pub workers: Vec<ObjectId>,
+    /// Stop their tasks and give them to other workers; otherwise the tasks finish first
+    #[arg(long)]
+    pub now: bool,
+    /// Print the answer as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Server that is asked.
+    #[command(flatten)]
+    pub at: ServerArgs,
+}
+
+/// Arguments of `job_runner flamenco tasks`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct FlamencoTasks {
+    /// Job by its id of 24 digits, as `flamenco jobs` shows it
+    pub job: String,
+    /// Show only tasks in this state, such as failed
+    #[arg(long)]
+    pub state: Option<String>,
+    /// Print the answer as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Server that is asked.
+    #[command(flatten)]
+    pub at: ServerArgs,
+}
+
+/// Arguments of `job_runner flamenco cancel`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct FlamencoJob {
     /// Job by its id of 24 digits, as `flamenco jobs` shows it

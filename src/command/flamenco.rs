@@ -1,15 +1,24 @@
-//! `job_runner flamenco`: submits jobs for Flamenco workers, lists them, and cancels them.
+//! `job_runner flamenco`: submits jobs for Flamenco workers, looks after their tasks, and commands the workers.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::Write as _;
 
 use serde_json::Value;
 
-use super::args::{FlamencoArgs, FlamencoJob, FlamencoList, FlamencoSubmit};
-use super::exit::{CommandFailure, NO_INPUT, OK, print};
-use super::table::{json, local, shown, table};
+use super::args::{
+    FlamencoArgs, FlamencoCommand, FlamencoJob, FlamencoList, FlamencoLog, FlamencoRequeue, FlamencoSubmit,
+    FlamencoTask, FlamencoTasks, FlamencoWorkers,
+};
+use super::exit::{CommandFailure, FAILURE, NO_INPUT, OK, print, say, written};
+use super::table::{json, local, or_dash, shown, table};
 use super::{script_file, server_choice};
+use crate::wire::flamenco::FarmWorkerStatus;
 use crate::wire::flamenco::submission::{
     CanceledJob, FarmJobInfo, FarmJobList, FarmTaskInfo, FarmTaskList, SubmittedJob,
+};
+use crate::wire::flamenco::supervision::{
+    FarmTaskDetails, FarmWorkerCommand, FarmWorkerInfo, FarmWorkerList, FarmWorkerOrder, OrderedWorkers, RequeuedTasks,
 };
 
 /// Longest file of a job in bytes, which is what a server accepts.
@@ -25,6 +34,14 @@ pub async fn run(args: FlamencoArgs) -> Result<u8, CommandFailure> {
         FlamencoArgs::Jobs(args) => jobs(args).await,
         FlamencoArgs::Tasks(args) => tasks(args).await,
         FlamencoArgs::Cancel(args) => cancel(args).await,
+        FlamencoArgs::Why(args) => why(args).await,
+        FlamencoArgs::Log(args) => log(args).await,
+        FlamencoArgs::Requeue(args) => requeue(args).await,
+        FlamencoArgs::Workers(args) => workers(args).await,
+        FlamencoArgs::Sleep(args) => command(FarmWorkerCommand::Sleep, args).await,
+        FlamencoArgs::Wake(args) => command(FarmWorkerCommand::Wake, args).await,
+        FlamencoArgs::Shutdown(args) => command(FarmWorkerCommand::Shutdown, args).await,
+        FlamencoArgs::Forget(args) => command(FarmWorkerCommand::Forget, args).await,
     }
 }
 
@@ -54,11 +71,14 @@ async fn jobs(args: FlamencoList) -> Result<u8, CommandFailure> {
     Ok(OK)
 }
 
-async fn tasks(args: FlamencoJob) -> Result<u8, CommandFailure> {
+async fn tasks(args: FlamencoTasks) -> Result<u8, CommandFailure> {
     let (server, path) = (server_choice::server(&args.at)?, ["flamenco", "jobs", args.job.as_str(), "tasks"]);
-    let mut answer: FarmTaskList = server.get(&path, &[("limit", PAGE)]).await?;
+    let mut query = vec![("limit", PAGE)];
+    query.extend(args.state.as_deref().map(|state| ("state", state)));
+    let mut answer: FarmTaskList = server.get(&path, &query).await?;
     while let Some(after) = answer.next.take() {
-        let page: FarmTaskList = server.get(&path, &[("limit", PAGE), ("after", &after.to_string())]).await?;
+        let after = after.to_string();
+        let page: FarmTaskList = server.get(&path, &[query.as_slice(), &[("after", &after)]].concat()).await?;
         answer.tasks.extend(page.tasks);
         answer.next = page.next;
     }
@@ -81,6 +101,99 @@ async fn cancel(args: FlamencoJob) -> Result<u8, CommandFailure> {
         print(&format!("tasks cancelled: {canceled}, asked to stop: {requested}\n"))?;
     }
     Ok(OK)
+}
+
+async fn why(args: FlamencoTask) -> Result<u8, CommandFailure> {
+    let task: FarmTaskDetails = server_choice::server(&args.at)?.get(&["flamenco", "tasks", &args.task], &[]).await?;
+    if args.json {
+        json(&task)?;
+    } else {
+        print(&explanation(&task))?;
+    }
+    Ok(OK)
+}
+
+fn explanation(details: &FarmTaskDetails) -> String {
+    let FarmTaskDetails { task, job, .. } = details;
+    let (name, job_name) = (shown(&task.name), shown(&details.job_name));
+    let (state, since) = (task.status.word(), local(&details.updated));
+    let mut text = format!("task {} ({name}) of job {job} ({job_name}), {state} since {since}\n", task.id);
+    for reason in &details.why {
+        let _ = writeln!(text, "  {}", shown(reason));
+    }
+    text
+}
+
+async fn log(args: FlamencoLog) -> Result<u8, CommandFailure> {
+    let mut printed = Ok(());
+    let print = |piece: &[u8]| {
+        let mut out = std::io::stdout().lock();
+        printed = out.write_all(piece).and_then(|()| out.flush());
+        // A reader that has closed the pipe ends the transfer.
+        printed.is_ok()
+    };
+    server_choice::server(&args.at)?.text(&["flamenco", "tasks", &args.task, "log"], print).await?;
+    written(printed).map(|()| OK)
+}
+
+async fn requeue(args: FlamencoRequeue) -> Result<u8, CommandFailure> {
+    let path = ["flamenco", "requeue", &args.id];
+    let answer: RequeuedTasks =
+        server_choice::server(&args.at)?.post(&path, &BTreeMap::<String, String>::new()).await?;
+    if args.json {
+        json(&answer)?;
+    } else {
+        print(&format!("tasks requeued: {}\n", answer.requeued))?;
+    }
+    Ok(OK)
+}
+
+async fn workers(args: FlamencoWorkers) -> Result<u8, CommandFailure> {
+    let answer: FarmWorkerList = server_choice::server(&args.at)?.get(&["flamenco", "workers"], &[]).await?;
+    if args.json {
+        json(&answer)?;
+    } else {
+        let rows: Vec<_> = answer.workers.iter().map(worker_row).collect();
+        print(&table(["ID", "NAME", "STATE", "REQUESTED", "TASK", "LAST CONTACT", "ADDRESS", "TYPES"], &rows))?;
+    }
+    Ok(OK)
+}
+
+async fn command(command: FarmWorkerCommand, args: FlamencoCommand) -> Result<u8, CommandFailure> {
+    let order = FarmWorkerOrder { workers: args.workers, command, now: args.now };
+    let answer: OrderedWorkers = server_choice::server(&args.at)?.post(&["flamenco", "workers", "act"], &order).await?;
+    if args.json {
+        json(&answer)?;
+    } else {
+        let done = if command == FarmWorkerCommand::Forget { "removed" } else { "requested" };
+        let lines: String = answer.done.iter().map(|worker| format!("worker {worker}: {done}\n")).collect();
+        print(&lines)?;
+    }
+    for worker in &answer.unknown {
+        say(format_args!("there is no Flamenco worker {worker}"));
+    }
+    Ok(if answer.unknown.is_empty() { OK } else { FAILURE })
+}
+
+fn worker_row(worker: &FarmWorkerInfo) -> [String; 8] {
+    let requested = worker.status_requested.map(|status| match worker.is_lazy {
+        true => format!("{} after its task", status.word()),
+        false => status.word().to_owned(),
+    });
+    let state = match worker.status {
+        FarmWorkerStatus::Registered => "registered",
+        status => status.word(),
+    };
+    [
+        worker.id.to_string(),
+        shown(&worker.nickname),
+        state.to_owned(),
+        or_dash(requested),
+        or_dash(worker.task.map(|task| task.to_string())),
+        local(&worker.last_contact),
+        worker.address.clone(),
+        shown(&worker.task_types.join(" ")),
+    ]
 }
 
 fn job_row(job: &FarmJobInfo) -> [String; 5] {

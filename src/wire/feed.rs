@@ -26,6 +26,8 @@ pub enum EventKind {
     Worker,
     /// Pool, project or template, of which the only event is `changed`.
     Thing,
+    /// Flamenco worker, or job or task of the farm, of which the only event is `changed`.
+    Farm,
     /// The feed itself, of which the only event is `resync`.
     Feed,
 }

@@ -16,6 +16,7 @@ use crate::run::Secret;
 pub mod jwt;
 mod object_id;
 pub mod submission;
+pub mod supervision;
 #[cfg(test)]
 mod tests;
 

@@ -6,7 +6,9 @@ use std::net::SocketAddr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use chrono::Utc;
 use jobrunner::run::Secret;
+use jobrunner::server::identity::session::{Session, cookie_name};
 use jobrunner::wire::flamenco::jwt;
 use serde_json::{Value, json};
 
@@ -265,49 +267,192 @@ async fn what_a_worker_says_wrongly_is_refused_with_the_status_of_the_original()
     server.stop().await;
 }
 
-/// Every route, and whom it lets in.
+/// Every route of workers and people at `flamenco_listen`, and whom it lets in.
 #[tokio::test]
-async fn each_route_is_for_workers_or_for_readers() {
+async fn each_route_is_for_workers_for_readers_or_for_operators() {
     let server = farm().await;
     let worker = FarmWorker::register(&server, "one", &["echo"]).await;
     let stranger = FarmWorker { secret: "x".repeat(64), ..worker.clone() };
-    let token = ("Authorization", format!("Bearer {}", server.app_state().token.expose()));
-    let of_workers = [
-        ("POST", "/sign-on"),
-        ("POST", "/sign-off"),
-        ("POST", "/task"),
-        ("POST", "/tasks/5a1b2c3d4e5f60718293a4b5/update"),
-        ("POST", "/tasks/5a1b2c3d4e5f60718293a4b5/return"),
-        ("GET", "/may-i-run/5a1b2c3d4e5f60718293a4b5"),
-        ("GET", "/status-change"),
-        ("POST", "/ack-status-change/awake"),
-        ("POST", "/output-produced"),
+    let operator = [("Authorization", format!("Bearer {}", server.app_state().token.expose()))];
+    let session = [("Cookie", cookie(&server))];
+    let [of_workers, of_readers, of_operators] = [
+        vec![
+            ("POST", "/sign-on".to_owned()),
+            ("POST", "/sign-off".to_owned()),
+            ("POST", "/task".to_owned()),
+            ("POST", format!("/tasks/{NOBODY}/update")),
+            ("POST", format!("/tasks/{NOBODY}/return")),
+            ("GET", format!("/may-i-run/{NOBODY}")),
+            ("GET", "/status-change".to_owned()),
+            ("POST", "/ack-status-change/awake".to_owned()),
+            ("POST", "/output-produced".to_owned()),
+        ],
+        vec![("GET", "/as-json".to_owned()), ("GET", format!("/logfile/{NOBODY}/{NOBODY}"))],
+        vec![("POST", format!("/worker-action/{}", worker.id)), ("POST", format!("/set-sleep-schedule/{}", worker.id))],
     ];
-    for (method, path) in of_workers {
-        let body = (method == "POST").then(|| json!({}));
-        let nobody = send(face(&server), method, path, &[], body.clone()).await;
-        assert_eq!(
-            (nobody.status, nobody.headers["www-authenticate"].as_str()),
-            (401, "Basic realm=\"Flamenco Manager\"")
-        );
-        assert_eq!(stranger.send(method, path, body.clone()).await.status, 401, "{path}");
-        assert_eq!(send(face(&server), method, path, std::slice::from_ref(&token), body.clone()).await.status, 401);
-        assert_ne!(worker.send(method, path, body).await.status, 401, "{path}");
+    let kinds = [
+        (of_workers, [false, false, true, false, false]),
+        (of_readers, [false, false, false, true, true]),
+        (of_operators, [false, false, false, false, true]),
+    ];
+    for (routes, admitted) in kinds {
+        for (method, path) in routes {
+            let body = (method == "POST").then(|| json!({}));
+            let nobody = send(face(&server), method, &path, &[], body.clone()).await;
+            let answers = [
+                nobody.status,
+                stranger.send(method, &path, body.clone()).await.status,
+                worker.send(method, &path, body.clone()).await.status,
+                send(face(&server), method, &path, &session, body.clone()).await.status,
+                send(face(&server), method, &path, &operator, body).await.status,
+            ];
+            let whom = "nobody, a wrong secret, a worker, a session, the token";
+            assert_eq!(answers.map(|status| status != 401), admitted, "{method} {path}: {whom}");
+            if admitted[2] {
+                assert_eq!(nobody.headers["www-authenticate"], "Basic realm=\"Flamenco Manager\"");
+            }
+        }
     }
-    for path in ["/as-json", "/logfile/5a1b2c3d4e5f60718293a4b5/5a1b2c3d4e5f60718293a4b5"] {
-        assert_eq!(send(face(&server), "GET", path, &[], None).await.status, 401);
-        assert_eq!(worker.send("GET", path, None).await.status, 401, "{path}: a worker is no reader");
-        assert_ne!(send(face(&server), "GET", path, std::slice::from_ref(&token), None).await.status, 401);
+    server.stop().await;
+}
+
+/// Cookie of a browser that has logged in.
+fn cookie(server: &Fixture) -> String {
+    let (_, value) = Session::begin(&server.app_state().token, Utc::now()).expect("something random");
+    format!("{}={value}", cookie_name(server.http().port()))
+}
+
+/// Every route of the farm in the operator's API and the dashboard, and whom it lets in.
+#[tokio::test]
+async fn operators_alone_change_the_farm_and_readers_see_it() {
+    let server = farm().await;
+    let worker = FarmWorker::register(&server, "one", &["echo"]).await;
+    let job = submit(&server, "echo", 1).await;
+    let (job, task) = (job["id"].as_str().unwrap(), job["tasks"]["f0"].as_str().unwrap());
+    let operator = [("Authorization".to_owned(), format!("Bearer {}", server.app_state().token.expose()))];
+    let session = [("Cookie".to_owned(), cookie(&server))];
+    let credentials = STANDARD.encode(format!("{}:{}", worker.id, worker.secret));
+    let basic = [("Authorization".to_owned(), format!("Basic {credentials}"))];
+    let reads = [
+        "/operator/v1/flamenco/jobs".to_owned(),
+        format!("/operator/v1/flamenco/jobs/{job}/tasks"),
+        format!("/operator/v1/flamenco/tasks/{task}"),
+        format!("/operator/v1/flamenco/tasks/{task}/log"),
+        "/operator/v1/flamenco/workers".to_owned(),
+        "/farm".to_owned(),
+        "/parts/farm".to_owned(),
+        format!("/farm/jobs/{job}"),
+        format!("/parts/farm/jobs/{job}"),
+        format!("/farm/tasks/{task}"),
+        format!("/parts/farm/tasks/{task}"),
+    ];
+    for path in reads {
+        let mut answers = Vec::new();
+        for headers in [&[] as &[_], &basic, &session, &operator] {
+            answers.push(ask(server.http(), "GET", &path, headers, None).await.status);
+        }
+        assert_eq!(answers, [401, 401, 200, 200], "{path}: nobody, a worker, a session, the token");
     }
-    for path in [format!("/worker-action/{}", worker.id), format!("/set-sleep-schedule/{}", worker.id)] {
-        assert_eq!(send(face(&server), "POST", &path, &[], Some(json!({}))).await.status, 401);
-        assert_eq!(worker.post(&path, Some(json!({}))).await, 401, "{path}");
-        assert_ne!(send(face(&server), "POST", &path, std::slice::from_ref(&token), Some(json!({}))).await.status, 401);
+    let changes = [
+        ("/operator/v1/flamenco/jobs".to_owned(), json!({"name": "b", "tasks": []})),
+        (format!("/operator/v1/flamenco/jobs/{job}/cancel"), json!({})),
+        (format!("/operator/v1/flamenco/requeue/{job}"), json!({})),
+        ("/operator/v1/flamenco/workers/act".to_owned(), json!({"workers": [worker.id], "command": "sleep"})),
+    ];
+    for (path, body) in changes {
+        let mut answers = Vec::new();
+        for headers in [&[] as &[_], &basic, &session, &operator] {
+            let mut headers = headers.to_vec();
+            headers.push(("Content-Type".to_owned(), "application/json".to_owned()));
+            let body = body.to_string();
+            answers.push(ask(server.http(), "POST", &path, &headers, Some(body.as_bytes())).await.status);
+        }
+        assert_eq!((&answers[..3], answers[3] == 401), ([401, 401, 401].as_slice(), false), "{path}: {answers:?}");
     }
-    for (method, path) in [("GET", "jobs"), ("POST", "jobs"), ("GET", "jobs/1/tasks"), ("POST", "jobs/1/cancel")] {
-        let path = format!("/operator/v1/flamenco/{path}");
-        assert_eq!(ask(server.http(), method, &path, &[], None).await.status, 401, "{path}");
+    // A form needs the session and the token that a page has made for it.
+    for path in [
+        "/farm".to_owned(),
+        format!("/farm/jobs/{job}/cancel"),
+        format!("/farm/jobs/{job}/requeue"),
+        format!("/farm/tasks/{task}/requeue"),
+    ] {
+        for headers in [&[] as &[_], &basic, &session, &operator] {
+            let mut headers = headers.to_vec();
+            headers.push(("Content-Type".to_owned(), "application/x-www-form-urlencoded".to_owned()));
+            let status = ask(server.http(), "POST", &path, &headers, Some(b"action=sleep")).await.status;
+            assert!([401, 403].contains(&status), "{path}: {status}");
+        }
     }
+    server.stop().await;
+}
+
+/// What the operator's API answers.
+async fn get(server: &Fixture, path: &str) -> (u16, String) {
+    let token = ("Authorization".to_owned(), format!("Bearer {}", server.app_state().token.expose()));
+    let answer = ask(server.http(), "GET", &format!("/operator/v1/flamenco{path}"), &[token], None).await;
+    (answer.status, text(&answer))
+}
+
+#[tokio::test]
+async fn an_operator_sees_why_a_task_waits_reads_its_log_and_has_it_tried_again() {
+    let server = farm().await;
+    let worker = FarmWorker::register(&server, "render-01", &["echo"]).await;
+    let job = submit(&server, "echo", 2).await;
+    let task = worker.task().await["_id"].as_str().unwrap().to_owned();
+    let why = async |task: &str| {
+        let (status, answer) = get(&server, &format!("/tasks/{task}")).await;
+        assert_eq!(status, 200, "{answer}");
+        serde_json::from_str::<Value>(&answer).unwrap()
+    };
+    let waiting = job["tasks"]["f1"].as_str().unwrap();
+    assert_eq!(why(waiting).await["why"], json!(["render-01 is busy with another task"]));
+    assert_eq!(why(&task).await["why"], json!(["worker render-01 executes it"]));
+    assert_eq!(get(&server, &format!("/tasks/{waiting}/log")).await, (200, String::new()));
+    let failed =
+        json!({"task_status": "failed", "activity": "exec.(task_id=1, command_idx=0): Error", "log": "it broke"});
+    assert_eq!(worker.update(&task, failed).await, 204);
+    let shown = why(&task).await;
+    assert_eq!((&shown["status"], &shown["failed_by"]), (&json!("failed"), &json!(["render-01"])));
+    assert_eq!(shown["why"], json!(["it has failed; requeue it to have it tried again"]));
+    let (_, log) = get(&server, &format!("/tasks/{task}/log")).await;
+    assert!(log.ends_with("it broke") && log.contains("Manager assigned task"), "{log}");
+    assert_eq!(post(&server, &format!("/flamenco/requeue/{task}"), &json!({})).await, (200, json!({"requeued": 1})));
+    assert_eq!(worker.task().await["_id"], task.as_str());
+    for path in [format!("/tasks/{NOBODY}"), format!("/tasks/{NOBODY}/log"), "/tasks/nonsense".to_owned()] {
+        assert_eq!(get(&server, &path).await.0, 404, "{path}");
+    }
+    assert_eq!(post(&server, &format!("/flamenco/requeue/{NOBODY}"), &json!({})).await.0, 404);
+    let (status, refused) = get(&server, &format!("/jobs/{}/tasks?state=late", job["id"].as_str().unwrap())).await;
+    assert!(status == 400 && refused.contains("allowed: queued, "), "{status} {refused}");
+    let (_, completed) = get(&server, &format!("/jobs/{}/tasks?state=completed", job["id"].as_str().unwrap())).await;
+    assert_eq!(completed, r#"{"tasks":[],"next":null}"#);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_operator_commands_workers_by_their_ids() {
+    let server = farm().await;
+    let worker = FarmWorker::register(&server, "render-01", &["echo"]).await;
+    submit(&server, "echo", 1).await;
+    let task = worker.task().await["_id"].clone();
+    let workers = async || serde_json::from_str::<Value>(&get(&server, "/workers").await.1).unwrap()["workers"].clone();
+    let shown = workers().await[0].clone();
+    assert_eq!((&shown["nickname"], &shown["status"], &shown["task"]), (&json!("render-01"), &json!("awake"), &task));
+    let command = async |command: &str, now: bool| {
+        let order = json!({"workers": [worker.id, NOBODY], "command": command, "now": now});
+        post(&server, "/flamenco/workers/act", &order).await
+    };
+    let done = (200, json!({"done": [worker.id], "unknown": [NOBODY]}));
+    assert_eq!(command("sleep", false).await, done);
+    let shown = workers().await[0].clone();
+    assert_eq!((&shown["status_requested"], &shown["is_lazy"]), (&json!("asleep"), &json!(true)));
+    let id = task.as_str().unwrap();
+    assert_eq!(worker.may_i_run(id).await["may_keep_running"], true);
+    assert_eq!(command("sleep", true).await, done);
+    assert_eq!(worker.may_i_run(id).await["may_keep_running"], false);
+    assert_eq!(command("dance", true).await.0, 400);
+    assert_eq!(command("forget", true).await, done);
+    assert_eq!((workers().await, worker.post("/task", None).await), (json!([]), 401));
     server.stop().await;
 }
 

@@ -84,8 +84,8 @@ impl Agenda {
             Change::WorkerChanged(_) => self.workers = true,
             // A deleted project, template, pool or worker took runs with it, such as the next runs of jobs.
             Change::CatalogueChanged => (self.workers, self.plans) = (true, true),
-            // The dispatcher publishes waits itself, and logs decide nothing.
-            Change::RunWaits(_) | Change::RunLog(..) => {}
+            // The dispatcher publishes waits itself, logs decide nothing, and the farm has its own workers.
+            Change::RunWaits(_) | Change::RunLog(..) | Change::FarmChanged => {}
         }
     }
 }

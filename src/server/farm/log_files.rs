@@ -24,7 +24,7 @@ const TAIL: u64 = 10 * 1024;
 /// Last line of a log that has reached its largest size.
 const FULL: &[u8] = b"\n... the log is full; further lines are not kept\n";
 
-/// Directory with the logs of all tasks. Cheap to clone. Its functions block.
+/// Directory with the logs of all tasks. Cheap to clone. Its functions block, except [`LogFolder::with`].
 #[derive(Clone, Debug)]
 pub struct LogFolder {
     folder: Arc<Path>,
@@ -36,6 +36,18 @@ impl LogFolder {
     #[must_use]
     pub fn new(folder: PathBuf, max_log: u64) -> Self {
         Self { folder: folder.into(), max_log }
+    }
+
+    /// Does something with the logs on a thread that may wait for a disk.
+    ///
+    /// # Errors
+    /// Those of `work`, and its panic as one.
+    pub async fn with<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Self) -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
+        let logs = self.clone();
+        tokio::task::spawn_blocking(move || work(&logs)).await.unwrap_or_else(|panic| Err(io::Error::other(panic)))
     }
 
     /// Returns the path of a task's log.

@@ -144,7 +144,8 @@ pub fn event_of(item: Change) -> Option<Event> {
         Change::KillTaken(kill) => Some(Event::KillEnqueued(kill)),
         Change::KillExecuted(kill) => Some(Event::KillExecuted(kill)),
         Change::RunScheduled(_) | Change::RunWaits(_) | Change::RunGivenBack(_) | Change::RunLog(..) => None,
-        Change::KillRequested(_) | Change::JobChanged(_) | Change::WorkerChanged(_) | Change::CatalogueChanged => None,
+        Change::KillRequested(_) | Change::JobChanged(_) | Change::WorkerChanged(_) => None,
+        Change::CatalogueChanged | Change::FarmChanged => None,
     }
 }
 

@@ -40,6 +40,9 @@ pub enum Change {
     WorkerChanged(WorkerId),
     /// A project, template, pool or membership of workers changed, or an entity of any kind was deleted.
     CatalogueChanged,
+    /// A Flamenco worker, a task or its log, or a job of the farm changed. Without an id: on a farm everything changes all the
+    /// time, and whoever looks at it reads a page again.
+    FarmChanged,
 }
 
 /// Publishing side of the change feed; cheap to clone.

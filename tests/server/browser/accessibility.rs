@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use super::Visitor;
+use super::{Visitor, farm};
 use crate::sample_installation::{self, Extent};
 use crate::skip::skip;
 use crate::stage::Stage;
@@ -24,6 +24,7 @@ async fn views(stage: &Stage) -> Vec<View> {
     let extent = Extent { workers: 12, jobs: 60, runs: 600 };
     let (going, failed) = sample_installation::fill(stage, extent).await;
     let job = stage.run(failed).await.job;
+    let (farm_job, [active, failed_task]) = farm::fill(stage).await;
     let view = |name, path: &str| View { name, path: path.to_owned() };
     vec![
         view("now", "/"),
@@ -36,6 +37,10 @@ async fn views(stage: &Stage) -> Vec<View> {
         view("admin", "/admin"),
         view("admin-list", "/admin/jobs"),
         view("admin-form", &format!("/admin/jobs/{job}")),
+        view("farm", "/farm"),
+        view("farm-job", &format!("/farm/jobs/{farm_job}")),
+        view("farm-task", &format!("/farm/tasks/{active}")),
+        view("farm-failed-task", &format!("/farm/tasks/{failed_task}")),
     ]
 }
 
@@ -70,7 +75,7 @@ const WIDE: &str = "document.documentElement.scrollWidth <= document.documentEle
 #[tokio::test]
 async fn axe_finds_no_serious_issue_in_any_view() {
     let Some(axe) = axe() else { return };
-    let stage = Stage::start(0).await;
+    let stage = farm::stage().await;
     let Some(mut visitor) = Visitor::of(&stage).await else { return };
     let mut views = views(&stage).await;
     views.push(View { name: "login", path: "/login".to_owned() });
@@ -102,7 +107,7 @@ async fn axe_finds_no_serious_issue_in_any_view() {
 #[tokio::test]
 #[ignore = "writes into docs/screenshots"]
 async fn screenshots() {
-    let stage = Stage::start(0).await;
+    let stage = farm::stage().await;
     let Some(mut visitor) = Visitor::of(&stage).await else { return };
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/screenshots");
     std::fs::create_dir_all(&folder).expect("a folder");

@@ -3,6 +3,7 @@
 mod accessibility;
 mod admin;
 mod chromium;
+mod farm;
 mod job;
 mod lanes;
 mod log;

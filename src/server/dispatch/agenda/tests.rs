@@ -22,6 +22,7 @@ fn each_piece_of_news_is_something_to_look_at_once() {
         Change::KillExecuted(kill(7)),
         Change::JobChanged(job),
         Change::CatalogueChanged,
+        Change::FarmChanged,
     ] {
         assert!(agenda.note(ChangeNotice::Item(item)));
     }

@@ -32,6 +32,8 @@ pub enum TaskEvent {
     TimedOut,
     /// An operator or the Flamenco Server wants it stopped.
     CancelAsked,
+    /// An operator wants it executed again.
+    Requeued,
 }
 
 /// Returns the state after an event; `None` where the event changes nothing and is dropped. A report that a task is active
@@ -68,6 +70,11 @@ pub fn change(from: TaskStatus, event: TaskEvent) -> Option<TaskStatus> {
             S::Active => Some(S::CancelRequested),
             S::Queued | S::ClaimedByManager | S::SoftFailed => Some(S::Canceled),
             S::CancelRequested | S::Completed | S::Failed | S::Canceled => None,
+        },
+        // One that waits for another worker may then be tried by those that failed it as well.
+        TaskEvent::Requeued => match from {
+            S::SoftFailed | S::Completed | S::Failed | S::Canceled => Some(S::Queued),
+            S::Queued | S::ClaimedByManager | S::Active | S::CancelRequested => None,
         },
     }
 }

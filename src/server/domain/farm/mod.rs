@@ -11,3 +11,4 @@ pub mod standing;
 pub mod submission;
 pub mod timeouts;
 pub mod variables;
+pub mod why;

@@ -22,6 +22,7 @@ const ASSETS: &[(&str, &str, &str)] = &[
     ("style.css", CSS, include_str!("assets/style.css")),
     ("icon.svg", SVG, include_str!("assets/icon.svg")),
     ("paint.js", JAVASCRIPT, include_str!("assets/paint.js")),
+    ("farm.js", JAVASCRIPT, include_str!("assets/farm.js")),
     ("job.js", JAVASCRIPT, include_str!("assets/job.js")),
     ("jobs.js", JAVASCRIPT, include_str!("assets/jobs.js")),
     ("lines.js", JAVASCRIPT, include_str!("assets/lines.js")),

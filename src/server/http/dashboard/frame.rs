@@ -20,14 +20,17 @@ pub(super) enum Section {
     Jobs,
     /// Workers, pools, and commands to workers.
     Workers,
+    /// Jobs and tasks for Flamenco workers, and these workers.
+    Farm,
     /// Forms for projects, templates, jobs, pools and workers.
     Admin,
 }
 
-const SECTIONS: [(Section, &str, &str); 4] = [
+const SECTIONS: [(Section, &str, &str); 5] = [
     (Section::Now, "Now", "/"),
     (Section::Jobs, "Jobs", "/jobs"),
     (Section::Workers, "Workers", "/workers"),
+    (Section::Farm, "Farm", "/farm"),
     (Section::Admin, "Admin", "/admin"),
 ];
 
@@ -61,6 +64,7 @@ pub(super) fn page(visit: &Visit, head: Head<'_>, body: &Value) -> String {
     let query = visit.project.map(|project| format!("?project={project}")).unwrap_or_default();
     let sections: Vec<Value> = SECTIONS
         .iter()
+        .filter(|(section, ..)| *section != Section::Farm || visit.has_farm)
         // Only these two sections show one project; the others would carry the choice along without effect.
         .map(|(section, name, path)| {
             let keeps = matches!(section, Section::Now | Section::Jobs);

@@ -9,6 +9,7 @@
 
 mod admin;
 mod assets;
+mod farm;
 mod form;
 mod format;
 mod frame;
@@ -66,6 +67,15 @@ pub fn routes(app: &Arc<AppState>) -> Router<Arc<AppState>> {
         .route("/parts/jobs/{job}", get(job::part))
         .route("/workers", get(workers::page).post(workers::command))
         .route("/parts/workers", get(workers::part))
+        .route("/farm", get(farm::page).post(farm::command))
+        .route("/parts/farm", get(farm::part))
+        .route("/farm/jobs/{job}", get(farm::job::page))
+        .route("/farm/jobs/{job}/cancel", post(farm::job::cancel))
+        .route("/farm/jobs/{job}/requeue", post(farm::job::requeue))
+        .route("/parts/farm/jobs/{job}", get(farm::job::part))
+        .route("/farm/tasks/{task}", get(farm::task::page))
+        .route("/farm/tasks/{task}/requeue", post(farm::task::requeue))
+        .route("/parts/farm/tasks/{task}", get(farm::task::part))
         .route("/parts/titles", get(admin::titles))
         .route("/admin", get(admin::first_list))
         .route("/admin/{kind}", get(admin::list))

@@ -31,6 +31,8 @@ pub(super) struct Visit {
     pub zone: Tz,
     /// Reason why nothing can be changed, while the store is not writable.
     pub lacking: Option<String>,
+    /// Whether this server has Flamenco workers.
+    pub has_farm: bool,
     /// Value of a `Set-Cookie` header that deletes the notice which the page shows.
     pub forget: Option<String>,
 }
@@ -47,6 +49,7 @@ impl Visit {
             project: None,
             projects: vec![project(1, "Backups"), project(2, "<script>alert(1)</script>")],
             zone: Tz::UTC,
+            has_farm: false,
             forget: None,
         }
     }
@@ -71,6 +74,7 @@ impl FromRequestParts<Arc<AppState>> for Visit {
             project: named.filter(|id| projects.iter().any(|(known, _)| known == id)),
             projects,
             zone: app.settings.time_zone,
+            has_farm: app.settings.farm.listen.is_some(),
         })
     }
 }

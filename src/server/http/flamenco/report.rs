@@ -4,15 +4,13 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use chrono::SecondsFormat;
+use chrono::{SecondsFormat, Utc};
 
 use super::auth::FarmReader;
 use super::refusal::FarmRefusal;
 use crate::server::state::AppState;
-use crate::server::store::farm::FarmWorker;
-use crate::wire::flamenco::{
-    FarmStatusReport, FarmWorkerStatus, FlamencoServerDocument, ScheduleDocument, WorkerDocument,
-};
+use crate::server::store::farm::FarmWorkerOverview;
+use crate::wire::flamenco::{FarmStatusReport, FarmWorkerStatus, FlamencoServerDocument, WorkerDocument};
 
 /// Most workers in the report.
 const MAX_WORKERS: u32 = 10_000;
@@ -22,8 +20,8 @@ pub(super) async fn as_json(
     State(app): State<Arc<AppState>>,
     _: FarmReader,
 ) -> Result<Json<FarmStatusReport>, FarmRefusal> {
-    let workers = app.store.farm_workers(MAX_WORKERS).await?;
-    let documents: Vec<_> = workers.into_iter().map(|(worker, types)| document(worker, types)).collect();
+    let workers = app.store.farm_workers(MAX_WORKERS, Utc::now()).await?;
+    let documents: Vec<_> = workers.into_iter().map(document).collect();
     Ok(Json(FarmStatusReport {
         nr_of_workers: documents.len() as u64,
         nr_of_tasks: app.store.count_farm_tasks().await?,
@@ -36,7 +34,8 @@ pub(super) async fn as_json(
     }))
 }
 
-fn document(worker: FarmWorker, types: Vec<String>) -> WorkerDocument {
+fn document(overview: FarmWorkerOverview) -> WorkerDocument {
+    let FarmWorkerOverview { worker, types, task, schedule, blacklist } = overview;
     let asked = worker.standing.asked;
     WorkerDocument {
         id: worker.id,
@@ -46,13 +45,13 @@ fn document(worker: FarmWorker, types: Vec<String>) -> WorkerDocument {
         platform: worker.platform,
         supported_task_types: types,
         software: worker.software,
-        current_task: None,
-        current_job: None,
-        current_task_status: None,
+        current_task: task.as_ref().map(|task| task.id),
+        current_job: task.as_ref().map(|task| task.job),
+        current_task_status: task.map(|task| task.status),
         last_activity: Some(worker.seen.to_rfc3339_opts(SecondsFormat::Secs, true)),
         status_requested: asked.map_or(FarmWorkerStatus::Registered, |asked| asked.status),
         lazy_status_request: asked.is_some_and(|asked| asked.is_lazy),
-        sleep_schedule: ScheduleDocument::default(),
-        blacklist: Vec::new(),
+        sleep_schedule: schedule.unwrap_or_default(),
+        blacklist,
     }
 }

@@ -1,6 +1,5 @@
 //! Tasks: gives them to workers, and takes their updates.
 
-use std::io;
 use std::sync::Arc;
 
 use axum::Json;
@@ -14,7 +13,6 @@ use sha2::{Digest, Sha256};
 use super::auth::FarmCaller;
 use super::refusal::FarmRefusal;
 use crate::run::chain_of;
-use crate::server::farm::log_files::LogFolder;
 use crate::server::identity::token;
 use crate::server::state::AppState;
 use crate::server::store::farm::{Assignment, FarmTask, FarmUpdate, FarmWorker, UpdateAdmission, UpdateOutcome};
@@ -47,7 +45,7 @@ pub(super) async fn assign(State(app): State<Arc<AppState>>, caller: FarmCaller)
 async fn begin_log(app: &AppState, worker: &FarmWorker, task: &FarmTask, caller: &FarmCaller) {
     let text = format!("Manager assigned task {} to worker {}", task.id, worker.nickname);
     let (line, job, id) = (log_line(caller.contact.at, text), task.job, task.id);
-    let begun = on_files(app, move |logs| {
+    let begun = app.farm.logs.with(move |logs| {
         logs.rotate(job, id)?;
         logs.append(job, id, &line)
     });
@@ -100,7 +98,7 @@ pub(super) async fn update(
         UpdateAdmission::New(job) => job,
     };
     if let Some(log) = said.log.filter(|log| !log.is_empty()) {
-        on_files(&app, move |logs| logs.append(job, id, &log)).await.map_err(FarmRefusal::Log)?;
+        app.farm.logs.with(move |logs| logs.append(job, id, &log)).await.map_err(FarmRefusal::Log)?;
     }
     let activity = said.activity.map(|activity| activity.chars().take(MAX_ACTIVITY).collect());
     let update = FarmUpdate { task: id, worker: caller.id, digest, status: said.task_status, activity, at };
@@ -176,13 +174,4 @@ pub(super) async fn output_produced(caller: FarmCaller, body: Bytes) -> Result<S
 
 fn task_id(text: &str) -> Result<ObjectId, FarmRefusal> {
     text.parse().map_err(|_| FarmRefusal::UnknownTask(text.to_owned()))
-}
-
-/// Does something with the logs on a thread that may wait for a disk.
-pub(super) async fn on_files<T: Send + 'static>(
-    app: &AppState,
-    work: impl FnOnce(&LogFolder) -> io::Result<T> + Send + 'static,
-) -> io::Result<T> {
-    let logs = app.farm.logs.clone();
-    tokio::task::spawn_blocking(move || work(&logs)).await.unwrap_or_else(|panic| Err(io::Error::other(panic)))
 }

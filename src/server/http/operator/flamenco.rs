@@ -14,10 +14,10 @@ use super::refusal::{Body, OperatorRefusal};
 use crate::server::domain::farm::submission::{SubmissionRefusal, check};
 use crate::server::state::AppState;
 use crate::server::store::farm::{FarmTask, JobProgress, NewFarmJob};
-use crate::wire::flamenco::ObjectId;
 use crate::wire::flamenco::submission::{
     CanceledJob, FarmJobInfo, FarmJobList, FarmTaskInfo, FarmTaskList, JobSubmission, SubmittedJob,
 };
+use crate::wire::flamenco::{ObjectId, TaskStatus};
 
 /// Longest body of a submission, in bytes.
 pub(super) const MAX_SUBMISSION: usize = 64 * 1024 * 1024;
@@ -44,10 +44,20 @@ pub(super) async fn submit(
     Ok((StatusCode::CREATED, Json(SubmittedJob { id, tasks: names })))
 }
 
-/// Page of a list of jobs or tasks.
+/// Page of a list of jobs.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct FarmPage {
+    after: Option<ObjectId>,
+    limit: Option<u32>,
+}
+
+/// Page of a list of tasks.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct TaskPage {
+    /// State of the tasks; `None` for all.
+    state: Option<String>,
     after: Option<ObjectId>,
     limit: Option<u32>,
 }
@@ -68,12 +78,13 @@ pub(super) async fn jobs(
 pub(super) async fn tasks(
     State(app): State<Arc<AppState>>,
     Path(job): Path<String>,
-    page: Result<Query<FarmPage>, QueryRejection>,
+    page: Result<Query<TaskPage>, QueryRejection>,
 ) -> Result<Json<FarmTaskList>, OperatorRefusal> {
     let Query(page) = page.map_err(|e| OperatorRefusal::Malformed(e.body_text()))?;
     let (id, limit) = (job_id(&job)?, limit(page.limit));
-    let tasks = app.store.farm_tasks(id, page.after, limit).await?;
-    if tasks.is_empty() && page.after.is_none() {
+    let status = page.state.as_deref().map(state).transpose()?;
+    let tasks = app.store.farm_tasks(id, status, page.after, limit).await?;
+    if tasks.is_empty() && page.after.is_none() && app.store.farm_job(id).await?.is_none() {
         return Err(no_job(&job));
     }
     let next = (tasks.len() == limit as usize).then(|| tasks.last().map(|task| task.id)).flatten();
@@ -89,6 +100,12 @@ pub(super) async fn cancel(
     let canceled = app.store.cancel_farm_job(id, Utc::now()).await?.ok_or_else(|| no_job(&job))?;
     tracing::info!(target: "job_runner.farm", job = %id, "job cancelled");
     Ok(Json(canceled))
+}
+
+fn state(word: &str) -> Result<TaskStatus, OperatorRefusal> {
+    let allowed = || TaskStatus::ALL.map(TaskStatus::word).join(", ");
+    TaskStatus::named(word)
+        .ok_or_else(|| OperatorRefusal::Malformed(format!("no state {word:?}; allowed: {}", allowed())))
 }
 
 fn job_id(text: &str) -> Result<ObjectId, OperatorRefusal> {
@@ -110,7 +127,7 @@ fn job_info(job: JobProgress) -> FarmJobInfo {
     }
 }
 
-fn task_info(task: FarmTask) -> FarmTaskInfo {
+pub(super) fn task_info(task: FarmTask) -> FarmTaskInfo {
     FarmTaskInfo {
         id: task.id,
         name: task.name,

@@ -213,6 +213,7 @@ fn concerns(item: Change, run: RunId) -> bool {
         | Change::KillTaken(_)
         | Change::KillExecuted(_)
         | Change::JobChanged(_)
-        | Change::WorkerChanged(_) => false,
+        | Change::WorkerChanged(_)
+        | Change::FarmChanged => false,
     }
 }

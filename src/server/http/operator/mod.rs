@@ -5,6 +5,8 @@
 //! to a browser that has logged in as well. Bodies, lists and the number of followers are bounded.
 
 mod byte_range;
+mod farm_tasks;
+mod farm_workers;
 mod find;
 mod flamenco;
 mod follow;
@@ -72,6 +74,11 @@ pub fn routes(app: &Arc<AppState>) -> Router<Arc<AppState>> {
         .route("/flamenco/jobs", get(flamenco::jobs).post(flamenco::submit).layer(submissions))
         .route("/flamenco/jobs/{job}/tasks", get(flamenco::tasks))
         .route("/flamenco/jobs/{job}/cancel", post(flamenco::cancel))
+        .route("/flamenco/tasks/{task}", get(farm_tasks::show))
+        .route("/flamenco/tasks/{task}/log", get(farm_tasks::log))
+        .route("/flamenco/requeue/{id}", post(farm_tasks::requeue))
+        .route("/flamenco/workers", get(farm_workers::list))
+        .route("/flamenco/workers/act", post(farm_workers::command))
         .fallback(refusal::no_such_path)
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(middleware::from_fn_with_state(Arc::clone(app), guard::operators_only))

@@ -39,6 +39,9 @@ pub(super) enum OperatorRefusal {
     /// All places for followers are taken.
     #[error("too many clients follow runs already; {0} at once are allowed")]
     Busy(usize),
+    /// The log of a Flamenco task cannot be read; the log of the server has the cause.
+    #[error("the log of the task cannot be read now")]
+    Log(#[source] std::io::Error),
     /// The store cannot be written for now.
     #[error(transparent)]
     Outage(StoreError),
@@ -57,7 +60,7 @@ impl OperatorRefusal {
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::Conflict(_) => StatusCode::CONFLICT,
             Self::Busy(_) | Self::Outage(_) => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Store(_) | Self::Log(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 }
@@ -88,8 +91,10 @@ impl IntoResponse for OperatorRefusal {
     fn into_response(self) -> Response {
         let mut response = (self.status(), Json(RequestRefusal { error: self.to_string() })).into_response();
         // An outage is not logged with the request: the store does so, once.
-        if let Self::Store(error) = &self {
-            failed_requests::attach(&mut response, chain_of(error));
+        match &self {
+            Self::Store(error) => failed_requests::attach(&mut response, chain_of(error)),
+            Self::Log(error) => failed_requests::attach(&mut response, chain_of(error)),
+            _ => {}
         }
         response
     }

@@ -67,5 +67,6 @@ fn told(item: Change) -> FeedMessage {
             FeedMessage { worker_id: Some(worker.get()), ..FeedMessage::new(0, EventKind::Worker, "changed") }
         }
         Change::CatalogueChanged => FeedMessage::new(0, EventKind::Thing, "changed"),
+        Change::FarmChanged => FeedMessage::new(0, EventKind::Farm, "changed"),
     }
 }

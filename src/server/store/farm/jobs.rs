@@ -6,7 +6,8 @@ use super::rows::{FarmTask, find_task, task, task_sql};
 use crate::server::domain::farm::life::{self, TaskEvent};
 use crate::server::domain::farm::submission::CheckedJob;
 use crate::server::domain::model::Timestamp;
-use crate::server::store::db::Transaction;
+use crate::server::store::changes::Change;
+use crate::server::store::db::{DbRow, Reading, Transaction};
 use crate::server::store::{Store, StoreError};
 use crate::wire::flamenco::submission::CanceledJob;
 use crate::wire::flamenco::{ObjectId, TaskStatus};
@@ -59,42 +60,51 @@ impl Store {
         let after = after.map_or_else(|| "g".to_owned(), |id| id.to_string());
         let sql = "SELECT id, name, job_type, priority, created FROM fl_job WHERE id < ? ORDER BY id DESC LIMIT ?";
         self.read(move |reading| {
-            let mut jobs = reading.rows(sql, &[&after, &limit], |row| {
-                Ok::<_, StoreError>(JobProgress {
-                    id: row.at(0)?,
-                    name: row.at(1)?,
-                    job_type: row.at(2)?,
-                    priority: row.at(3)?,
-                    created: row.at(4)?,
-                    tasks: BTreeMap::new(),
-                })
-            })?;
+            let mut jobs = reading.rows(sql, &[&after, &limit], progress)?;
             for job in &mut jobs {
-                let sql = "SELECT status, count(*) FROM fl_task WHERE job = ? GROUP BY status";
-                reading.each(sql, &[&job.id.to_string()], |row| {
-                    job.tasks.insert(row.at(0)?, u64::from(row.at::<u32>(1)?));
-                    Ok::<_, StoreError>(true)
-                })?;
+                count_tasks(reading, job)?;
             }
             Ok(jobs)
         })
         .await
     }
 
-    /// Returns at most `limit` tasks of a job, in the order of their ids, from the one behind `after` on.
+    /// Returns a job.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub async fn farm_job(&self, job: ObjectId) -> Result<Option<JobProgress>, StoreError> {
+        let sql = "SELECT id, name, job_type, priority, created FROM fl_job WHERE id = ?";
+        self.read(move |reading| {
+            let Some(mut found) = reading.row(sql, &[&job.to_string()], progress)? else { return Ok(None) };
+            count_tasks(reading, &mut found)?;
+            Ok(Some(found))
+        })
+        .await
+    }
+
+    /// Returns at most `limit` tasks of a job, all or those in a state, in the order of their ids, from the one behind `after`
+    /// on.
     ///
     /// # Errors
     /// If the store cannot be read.
     pub async fn farm_tasks(
         &self,
         job: ObjectId,
+        status: Option<TaskStatus>,
         after: Option<ObjectId>,
         limit: u32,
     ) -> Result<Vec<FarmTask>, StoreError> {
         let after = after.map(|id| id.to_string()).unwrap_or_default();
         self.read(move |reading| {
-            let sql = task_sql!("fl_task.job = ?1 AND fl_task.id > ?2 ORDER BY fl_task.id LIMIT ?3");
-            reading.rows(sql, &[&job.to_string(), &after, &limit], task)
+            let job = job.to_string();
+            let all = task_sql!("fl_task.job = ?1 AND fl_task.id > ?2 ORDER BY fl_task.id LIMIT ?3");
+            let in_state =
+                task_sql!("fl_task.job = ?1 AND fl_task.id > ?2 AND fl_task.status = ?4 ORDER BY fl_task.id LIMIT ?3");
+            match status {
+                None => reading.rows(all, &[&job, &after, &limit], task),
+                Some(status) => reading.rows(in_state, &[&job, &after, &limit, &status], task),
+            }
         })
         .await
     }
@@ -138,10 +148,31 @@ impl Store {
                     _ => canceled.canceled += changed,
                 }
             }
+            transaction.publish_on_commit([Change::FarmChanged]);
             Ok(Some(canceled))
         })
         .await
     }
+}
+
+fn progress(row: &DbRow<'_>) -> Result<JobProgress, StoreError> {
+    Ok(JobProgress {
+        id: row.at(0)?,
+        name: row.at(1)?,
+        job_type: row.at(2)?,
+        priority: row.at(3)?,
+        created: row.at(4)?,
+        tasks: BTreeMap::new(),
+    })
+}
+
+fn count_tasks(reading: &Reading<'_>, job: &mut JobProgress) -> Result<(), StoreError> {
+    let sql = "SELECT status, count(*) FROM fl_task WHERE job = ? GROUP BY status";
+    reading.each(sql, &[&job.id.to_string()], |row| {
+        job.tasks.insert(row.at(0)?, u64::from(row.at::<u32>(1)?));
+        Ok::<_, StoreError>(true)
+    })?;
+    Ok(())
 }
 
 fn insert(transaction: &mut Transaction<'_>, new: &NewFarmJob) -> Result<(), StoreError> {
@@ -178,5 +209,6 @@ fn insert(transaction: &mut Transaction<'_>, new: &NewFarmJob) -> Result<(), Sto
             transaction.execute(sql, &[&task.to_string(), &parent.to_string()])?;
         }
     }
+    transaction.publish_on_commit([Change::FarmChanged]);
     Ok(())
 }

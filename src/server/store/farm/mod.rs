@@ -5,8 +5,10 @@
 
 mod assign;
 mod jobs;
+mod requeue;
 mod rows;
 mod schedules;
+mod situation;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -18,9 +20,10 @@ pub use assign::Assignment;
 pub use jobs::{JobProgress, NewFarmJob};
 pub use rows::{Contact, FarmTask, FarmWorker};
 pub use schedules::ScheduledWorker;
+pub use situation::TaskSituation;
 pub use updates::{FarmUpdate, UpdateAdmission, UpdateOutcome};
 pub use watch::{FarmSilence, Watched};
-pub use workers::{FarmCredentials, NewFarmWorker, Registered};
+pub use workers::{FarmCredentials, FarmWorkerOverview, FarmWorkerTask, NewFarmWorker, Registered};
 
 use super::db::{Argument, FromValue, Value};
 use crate::wire::flamenco::{FarmWorkerStatus, ObjectId, TaskStatus};

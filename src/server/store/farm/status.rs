@@ -4,6 +4,7 @@ use super::rows::{FarmTask, FarmWorker, find_task};
 use crate::server::domain::farm::life::{self, TaskEvent};
 use crate::server::domain::model::Timestamp;
 use crate::server::store::StoreError;
+use crate::server::store::changes::Change;
 use crate::server::store::db::{Reading, Transaction};
 use crate::wire::flamenco::{ObjectId, TaskStatus};
 
@@ -16,6 +17,7 @@ pub(super) fn write_status(
 ) -> Result<(), StoreError> {
     let id = task.id.to_string();
     transaction.execute("UPDATE fl_task SET status = ?, updated = ? WHERE id = ?", &[&status, &now, &id])?;
+    transaction.publish_on_commit([Change::FarmChanged]);
     // The count is kept in the transaction that completes a parent, so that the choice of a task never looks at parents.
     if status == TaskStatus::Completed {
         let sql = "UPDATE fl_task SET blocked = blocked - 1 WHERE id IN (SELECT task FROM fl_parent WHERE parent = ?)";

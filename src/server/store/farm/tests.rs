@@ -10,8 +10,10 @@ use crate::server::domain::farm::softfail::FailureLimits;
 use crate::server::domain::farm::standing::StatusChange;
 use crate::server::domain::farm::submission::check;
 use crate::server::domain::farm::timeouts::FarmTimes;
+use crate::server::domain::farm::why::explain;
 use crate::server::domain::model::Timestamp;
 use crate::server::store::Store;
+use crate::server::store::changes::{Change, ChangeNotice};
 use crate::wire::flamenco::SignOn;
 
 const LIMITS: FailureLimits = FailureLimits { blacklist_threshold: 3, softfail_count: 3 };
@@ -200,7 +202,7 @@ async fn a_worker_is_asked_and_told_in_the_order_of_its_life() {
     let said = SignOn { supported_task_types: vec!["b".to_owned()], nickname: "new".to_owned() };
     store.sign_on_farm_worker(worker, &said, &contact(1)).await.unwrap();
     assert_eq!(standing(&store, worker).await, (S::Starting, None));
-    let types = async || store.farm_workers(10).await.unwrap()[0].1.clone();
+    let types = async || store.farm_workers(10, at(0)).await.unwrap()[0].types.clone();
     assert_eq!(types().await, ["b"]);
     store.sign_on_farm_worker(worker, &SignOn::default(), &contact(2)).await.unwrap();
     assert_eq!(types().await, ["b"], "nothing said, nothing changed");
@@ -249,7 +251,7 @@ async fn tasks_of_a_silent_worker_go_to_another_and_silent_tasks_fail() {
     assert_eq!(store.watch_farm(times.cutoffs(at(87_100)), at(87_100)).await.unwrap().removed_tasks, 0);
     let watched = store.watch_farm(times.cutoffs(at(87_101)), at(87_101)).await.unwrap();
     assert_eq!(watched.removed_tasks, 1, "the one that still waits stays");
-    assert_eq!(store.farm_tasks(id(3, 1), None, 10).await.unwrap().len(), 1);
+    assert_eq!(store.farm_tasks(id(3, 1), None, None, 10).await.unwrap().len(), 1);
 }
 
 #[tokio::test]
@@ -269,6 +271,76 @@ async fn a_parent_that_is_removed_counts_as_completed() {
     };
     assert_eq!(store.watch_farm(cutoffs.cutoffs(at(20)), at(20)).await.unwrap().removed_tasks, 1);
     assert_eq!(ask(&store, worker, 21).await, Some(tasks[1]));
+}
+
+async fn requeue(store: &Store, which: ObjectId, seconds: i64) -> Option<u64> {
+    store.requeue_farm_tasks(which, at(seconds)).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_task_that_an_operator_requeues_may_be_tried_by_everybody_and_holds_its_children_again() {
+    let store = store().await;
+    let (one, two) = (register(&store, 1, &["a"]).await, register(&store, 2, &["a"]).await);
+    let tasks = submit(&store, 1, 50, &[("a", 2, vec![]), ("a", 1, vec![0])]).await;
+    ask(&store, one, 0).await.unwrap();
+    assert_eq!(requeue(&store, tasks[0], 1).await, Some(0), "it is executed");
+    report(&store, one, tasks[0], TaskStatus::Failed, 1).await;
+    assert_eq!(ask(&store, one, 2).await, None, "it has failed it");
+    assert_eq!(requeue(&store, tasks[0], 3).await, Some(1));
+    assert_eq!(ask(&store, one, 4).await, Some(tasks[0]));
+    report(&store, one, tasks[0], TaskStatus::Completed, 5).await;
+    assert_eq!(requeue(&store, tasks[0], 6).await, Some(1));
+    assert_eq!(ask(&store, two, 7).await, Some(tasks[0]), "the child waits again");
+    assert_eq!(ask(&store, one, 8).await, None);
+    report(&store, two, tasks[0], TaskStatus::Completed, 9).await;
+    assert_eq!(ask(&store, one, 10).await, Some(tasks[1]));
+    assert_eq!(requeue(&store, id(9, 9), 11).await, None);
+}
+
+#[tokio::test]
+async fn a_job_is_requeued_with_what_failed_or_was_cancelled() {
+    let store = store().await;
+    let worker = register(&store, 1, &["a"]).await;
+    let tasks = submit(&store, 1, 50, &[("a", 3, vec![]), ("a", 2, vec![]), ("a", 1, vec![])]).await;
+    for end in [TaskStatus::Completed, TaskStatus::Failed] {
+        let task = ask(&store, worker, 1).await.unwrap();
+        report(&store, worker, task, end, 2).await;
+    }
+    store.cancel_farm_job(id(3, 1), at(3)).await.unwrap().unwrap();
+    assert_eq!(requeue(&store, id(3, 1), 4).await, Some(2));
+    let job = store.farm_job(id(3, 1)).await.unwrap().unwrap();
+    assert_eq!(job.tasks, [(TaskStatus::Queued, 2), (TaskStatus::Completed, 1)].into());
+    let of = async |status| store.farm_tasks(id(3, 1), Some(status), None, 10).await.unwrap();
+    let queued: Vec<ObjectId> = of(TaskStatus::Queued).await.iter().map(|task| task.id).collect();
+    assert_eq!((queued, of(TaskStatus::Failed).await.len()), (tasks[1..].to_vec(), 0));
+}
+
+#[tokio::test]
+async fn the_situation_of_a_task_has_its_parents_its_workers_and_what_comes_first() {
+    let store = store().await;
+    let mut changes = store.changes().subscribe();
+    let (one, two) = (register(&store, 1, &["a"]).await, register(&store, 2, &["a", "b"]).await);
+    assert_eq!(changes.try_next(), Some(ChangeNotice::Item(Change::FarmChanged)));
+    let tasks = submit(&store, 1, 50, &[("a", 3, vec![]), ("a", 2, vec![]), ("a", 2, vec![]), ("b", 1, vec![0])]).await;
+    let why = async |task| {
+        let found = store.farm_task_situation(task, at(5)).await.unwrap().unwrap();
+        explain(&found.facts).iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let never = "worker 1, worker 2 are registered and never asked for a task";
+    assert_eq!(why(tasks[2]).await, [never, "2 tasks of its type come first"]);
+    assert_eq!(ask(&store, one, 1).await, Some(tasks[0]));
+    assert_eq!(why(tasks[0]).await, ["worker worker 1 executes it"]);
+    assert_eq!(ask(&store, two, 1).await, Some(tasks[1]));
+    report(&store, two, tasks[1], TaskStatus::Failed, 2).await;
+    assert_eq!(why(tasks[1]).await, ["worker 2 failed it", "worker 1 is busy with another task"]);
+    let child = ["it waits for 0, which is executed"];
+    assert_eq!(why(tasks[3]).await, child, "a worker that is free does not get it");
+    let found = store.farm_task_situation(tasks[1], at(5)).await.unwrap().unwrap();
+    assert_eq!((found.failed_by, found.job_name.as_str()), (vec!["worker 2".to_owned()], "job"));
+    assert_eq!(store.farm_task_situation(id(9, 9), at(5)).await.unwrap().map(|found| found.job_name), None);
+    let workers = store.farm_workers(10, at(5)).await.unwrap();
+    assert_eq!(workers[0].task.as_ref().map(|task| (task.id, task.name.as_str())), Some((tasks[0], "0")));
+    assert_eq!((&workers[1].task, workers[1].types.len()), (&None, 2));
 }
 
 /// What a Manager does, written once more as loops over lists.

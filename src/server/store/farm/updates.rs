@@ -11,6 +11,7 @@ use crate::server::domain::farm::softfail::{
 };
 use crate::server::domain::farm::standing::WorkerEvent;
 use crate::server::domain::model::Timestamp;
+use crate::server::store::changes::Change;
 use crate::server::store::db::{Reading, Transaction};
 use crate::server::store::{Store, StoreError};
 use crate::wire::flamenco::{MayKeepRunning, ObjectId, TaskStatus};
@@ -126,6 +127,7 @@ impl Store {
             }
             let sql = "UPDATE fl_task SET last_update = ?, last_update_at = ? WHERE id = ?";
             transaction.execute(sql, &[&update.digest, &update.at, &task.id.to_string()])?;
+            transaction.publish_on_commit([Change::FarmChanged]);
             record(transaction, &task, &update, &limits)
         })
         .await

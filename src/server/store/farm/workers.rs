@@ -6,9 +6,48 @@ use super::rows::{self, Contact, FarmWorker, find_worker};
 use super::status::release_tasks;
 use crate::server::domain::farm::standing::{Standing, StatusChange, WorkerEvent};
 use crate::server::domain::model::Timestamp;
-use crate::server::store::db::Transaction;
+use crate::server::store::changes::Change;
+use crate::server::store::db::{Argument, DbError, DbRow, Reading, Transaction};
 use crate::server::store::{Store, StoreError};
-use crate::wire::flamenco::{FarmWorkerStatus, ObjectId, SignOn};
+use crate::wire::flamenco::supervision::FarmWorkerCommand;
+use crate::wire::flamenco::{BlacklistDocument, FarmWorkerStatus, ObjectId, ScheduleDocument, SignOn, TaskStatus};
+
+/// Types that workers support.
+const TYPES: &str = "SELECT worker, task_type FROM fl_worker_type ORDER BY worker, task_type";
+/// Tasks that workers execute.
+const TASKS: &str = "SELECT worker, id, job, name, status FROM fl_task
+    WHERE status IN ('active', 'cancel-requested') ORDER BY worker, id";
+/// Types of tasks of jobs that workers do not get.
+const BLACKLIST: &str =
+    "SELECT worker, job, task_type FROM fl_blacklist WHERE expires > ? ORDER BY worker, job, task_type";
+
+/// Worker with what it does and supports.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FarmWorkerOverview {
+    /// The worker itself.
+    pub worker: FarmWorker,
+    /// Types of tasks that it supports.
+    pub types: Vec<String>,
+    /// Task that it executes.
+    pub task: Option<FarmWorkerTask>,
+    /// Hours at which it sleeps.
+    pub schedule: Option<ScheduleDocument>,
+    /// Types of tasks of jobs that it does not get, because it failed too many.
+    pub blacklist: Vec<BlacklistDocument>,
+}
+
+/// Task that a worker executes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FarmWorkerTask {
+    /// Id of the task.
+    pub id: ObjectId,
+    /// Id of its job.
+    pub job: ObjectId,
+    /// Name of the task.
+    pub name: String,
+    /// State of the task: active, or asked to stop.
+    pub status: TaskStatus,
+}
 
 /// Worker that registers, with its id.
 #[derive(Clone, Debug)]
@@ -78,6 +117,7 @@ impl Store {
                 return Ok(Registered::TooMany);
             }
             write_types(transaction, new.id, &new.task_types)?;
+            transaction.publish_on_commit([Change::FarmChanged]);
             Ok(Registered::Yes)
         })
         .await
@@ -104,25 +144,36 @@ impl Store {
         self.read_short(move |reading| find_worker(reading, worker)).await
     }
 
-    /// Returns the first `limit` workers, by name, with the types of tasks that they support.
+    /// Returns the first `limit` workers, by name, with what they do and support.
     ///
     /// # Errors
     /// If the store cannot be read.
-    pub async fn farm_workers(&self, limit: u32) -> Result<Vec<(FarmWorker, Vec<String>)>, StoreError> {
+    pub async fn farm_workers(&self, limit: u32, now: Timestamp) -> Result<Vec<FarmWorkerOverview>, StoreError> {
         self.read(move |reading| {
-            let mut types = BTreeMap::<ObjectId, Vec<String>>::new();
-            let sql = "SELECT worker, task_type FROM fl_worker_type ORDER BY worker, task_type";
-            reading.each(sql, &[], |row| {
-                types.entry(row.at(0)?).or_default().push(row.at(1)?);
-                Ok::<_, StoreError>(true)
+            let mut types = by_worker(reading, TYPES, &[], |row| Ok(row.at(1)?))?;
+            let mut tasks = by_worker(reading, TASKS, &[], |row| {
+                Ok(FarmWorkerTask { id: row.at(1)?, job: row.at(2)?, name: row.at(3)?, status: row.at(4)? })
+            })?;
+            let mut blacklist = by_worker(reading, BLACKLIST, &[&now], |row| {
+                Ok(BlacklistDocument { job_id: row.at(1)?, task_type: row.at(2)? })
             })?;
             let sql = "SELECT * FROM fl_worker ORDER BY nickname, id LIMIT ?";
-            let workers = reading.rows(sql, &[&limit], rows::worker)?;
-            let with_types = |worker: FarmWorker| {
-                let types = types.remove(&worker.id).unwrap_or_default();
-                (worker, types)
+            let workers = reading.rows(sql, &[&limit], |row| {
+                let schedule = row.get::<Option<String>>("schedule")?;
+                let schedule = schedule.map(|text| serde_json::from_str(&text)).transpose();
+                Ok::<_, StoreError>((
+                    rows::worker(row)?,
+                    schedule.map_err(|_| DbError::Strange("schedule".to_owned()))?,
+                ))
+            })?;
+            let with_more = |(worker, schedule): (FarmWorker, _)| FarmWorkerOverview {
+                types: types.remove(&worker.id).unwrap_or_default(),
+                task: tasks.remove(&worker.id).and_then(|tasks| tasks.into_iter().next()),
+                blacklist: blacklist.remove(&worker.id).unwrap_or_default(),
+                schedule,
+                worker,
             };
-            Ok(workers.into_iter().map(with_types).collect())
+            Ok(workers.into_iter().map(with_more).collect())
         })
         .await
     }
@@ -213,6 +264,24 @@ impl Store {
         self.apply_to_farm_worker(worker, WorkerEvent::Asked(change)).await
     }
 
+    /// Carries out an operator's command to a worker; lazily, it finishes its task first. Returns false if there is no such
+    /// worker.
+    ///
+    /// # Errors
+    /// If the store cannot be read or written.
+    pub async fn command_farm_worker(
+        &self,
+        worker: ObjectId,
+        command: FarmWorkerCommand,
+        is_lazy: bool,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        match command.status() {
+            Some(status) => self.ask_farm_worker(worker, StatusChange { status, is_lazy }).await,
+            None => Ok(self.forget_farm_worker(worker, now).await?.is_some()),
+        }
+    }
+
     /// Records that an operator has seen that a worker was silent. Returns false if there is no such worker.
     ///
     /// # Errors
@@ -245,10 +314,26 @@ impl Store {
             // Its tasks first: they would stay active on a worker that nobody knows.
             let released = release_tasks(transaction, &found, "worker was removed", now)?;
             transaction.execute("DELETE FROM fl_worker WHERE id = ?", &[&worker.to_string()])?;
+            transaction.publish_on_commit([Change::FarmChanged]);
             Ok(Some(released))
         })
         .await
     }
+}
+
+/// Reads rows that begin with the id of a worker, and gathers them by it.
+fn by_worker<T>(
+    reading: &Reading<'_>,
+    sql: &str,
+    arguments: &[&dyn Argument],
+    read: impl Fn(&DbRow<'_>) -> Result<T, StoreError>,
+) -> Result<BTreeMap<ObjectId, Vec<T>>, StoreError> {
+    let mut found = BTreeMap::<ObjectId, Vec<T>>::new();
+    reading.each(sql, arguments, |row| {
+        found.entry(row.at(0)?).or_default().push(read(row)?);
+        Ok::<_, StoreError>(true)
+    })?;
+    Ok(found)
 }
 
 fn write_types(transaction: &mut Transaction<'_>, worker: ObjectId, types: &[String]) -> Result<(), StoreError> {
@@ -283,5 +368,6 @@ pub(super) fn write_standing(
     let asked = standing.asked.map(|asked| asked.status);
     let is_lazy = standing.asked.is_some_and(|asked| asked.is_lazy);
     transaction.execute(sql, &[&standing.status, &asked, &is_lazy, &worker.to_string()])?;
+    transaction.publish_on_commit([Change::FarmChanged]);
     Ok(())
 }

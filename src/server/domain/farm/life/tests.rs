@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 
+/// What happens to a task without an operator who wants it executed again.
 const EVENTS: [TaskEvent; 9] = [
     TaskEvent::Assigned,
     TaskEvent::Reported(TaskReport::Active),
@@ -21,7 +22,7 @@ const EVENTS: [TaskEvent; 9] = [
 fn the_whole_table() {
     let mut table = String::new();
     for from in TaskStatus::ALL {
-        for event in EVENTS {
+        for event in EVENTS.into_iter().chain([TaskEvent::Requeued]) {
             if let Some(to) = change(from, event) {
                 writeln!(table, "{:<18} {:<34} {}", from.word(), format!("{event:?}"), to.word()).unwrap();
             }
@@ -31,7 +32,7 @@ fn the_whole_table() {
 }
 
 #[test]
-fn a_task_that_is_over_stays_over() {
+fn a_task_that_is_over_stays_over_unless_an_operator_requeues_it() {
     for from in TaskStatus::ALL.into_iter().filter(|status| status.is_over()) {
         for event in EVENTS {
             assert_eq!(change(from, event), None, "{from:?} {event:?}");

@@ -20,8 +20,9 @@ async function askedToLogIn() {
 }
 
 // Calls `heard` with each message. The first message of a connection is a `resync`: after it, everything must be read
-// again, so that nothing is missed that happened while there was no connection.
-export function listen(heard) {
+// again, so that nothing is missed that happened while there was no connection. Messages about the farm concern its own
+// pages alone, which ask for them.
+export function listen(heard, { farm = false } = {}) {
   const url = new URL("/events", location);
   url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
   let pause = FIRST_PAUSE;
@@ -30,7 +31,8 @@ export function listen(heard) {
     socket.onmessage = (message) => {
       pause = FIRST_PAUSE;
       show("live", "live");
-      heard(JSON.parse(message.data));
+      const said = JSON.parse(message.data);
+      if (farm || said.kind !== "farm") heard(said);
     };
     socket.onclose = () => {
       show("lost", "not connected, trying again");

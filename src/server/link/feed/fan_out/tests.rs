@@ -22,6 +22,7 @@ fn every_piece_of_news_has_its_words() {
         Change::JobChanged(JobId::new(5).expect("an id")),
         Change::WorkerChanged(WorkerId::new(6).expect("an id")),
         Change::CatalogueChanged,
+        Change::FarmChanged,
     ];
     let lines: Vec<String> = items
         .into_iter()
@@ -55,5 +56,7 @@ fn every_piece_of_news_has_its_words() {
         {"seq":0,"event":"changed","kind":"worker","worker_id":6}
     -
         {"seq":0,"event":"changed","kind":"thing"}
+    -
+        {"seq":0,"event":"changed","kind":"farm"}
     "#);
 }

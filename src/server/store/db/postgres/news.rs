@@ -80,6 +80,7 @@ fn parts(change: &Change) -> (char, Option<i64>, Option<u64>) {
         Change::JobChanged(job) => ('j', Some(job.get()), None),
         Change::WorkerChanged(worker) => ('o', Some(worker.get()), None),
         Change::CatalogueChanged => ('c', None, None),
+        Change::FarmChanged => ('f', None, None),
     }
 }
 
@@ -104,6 +105,7 @@ fn change(word: &str) -> Option<Change> {
         'j' => Change::JobChanged(number.and_then(JobId::new)?),
         'o' => Change::WorkerChanged(number.and_then(WorkerId::new)?),
         'c' => Change::CatalogueChanged,
+        'f' => Change::FarmChanged,
         _ => return None,
     })
 }

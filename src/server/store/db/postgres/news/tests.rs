@@ -28,6 +28,7 @@ fn every_change_comes_back_as_it_was_sent() {
         Change::JobChanged(JobId::new(3).unwrap()),
         Change::WorkerChanged(WorkerId::new(4).unwrap()),
         Change::CatalogueChanged,
+        Change::FarmChanged,
     ];
     let statement = notification(7, &changes);
     assert_eq!(read(payload(&statement)), (Some(7), News::Changes(changes)));
