@@ -582,9 +582,9 @@ The file has a name and tasks; a task has a name, a task_type that a worker supp
     Workers(FlamencoWorkers),
     /// Send workers to sleep: they get no tasks until they are woken
     Sleep(FlamencoCommand),
-    /// Wake workers up
+    /// Wake workers up: they ask for tasks again
     Wake(FlamencoCommand),
-    /// Shut workers down
+    /// Shut workers down: they sign off and exit
     Shutdown(FlamencoCommand),
     /// Remove workers that will not come back; one that does registers anew
     Forget(FlamencoCommand),

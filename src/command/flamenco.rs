@@ -160,6 +160,7 @@ async fn workers(args: FlamencoWorkers) -> Result<u8, CommandFailure> {
 }
 
 async fn command(command: FarmWorkerCommand, args: FlamencoCommand) -> Result<u8, CommandFailure> {
+    // The server answers for each worker, so that one that is gone does not keep the others from their command.
     let order = FarmWorkerOrder { workers: args.workers, command, now: args.now };
     let answer: OrderedWorkers = server_choice::server(&args.at)?.post(&["flamenco", "workers", "act"], &order).await?;
     if args.json {

@@ -78,6 +78,11 @@ const KEYS: &[Key] = &[
     setting("flamenco_active_task_timeout", || seconds(defaults().farm.times.task_silence)),
     setting("flamenco_first_check", || seconds(defaults().farm.times.first_check)),
     setting("flamenco_task_cleanup_max_age", || seconds(defaults().farm.times.task_age.unwrap_or_default())),
+    setting("flamenco_worker_cleanup_max_age", || seconds(defaults().farm.cleanup.max_age.unwrap_or_default())),
+    setting("flamenco_worker_cleanup_status", || {
+        let cleanup = defaults().farm.cleanup;
+        joined(&cleanup.statuses.iter().map(|status| status.word().to_owned()).collect::<Vec<_>>())
+    }),
     setting("flamenco_blacklist_threshold", || defaults().farm.failures.blacklist_threshold.to_string()),
     setting("flamenco_task_fail_after_softfail_count", || defaults().farm.failures.softfail_count.to_string()),
     new("log_level", "info").live(),

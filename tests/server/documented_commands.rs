@@ -1,4 +1,4 @@
-//! The commands in README.rst and docs/tutorial.rst, typed in order as they stand there, with what they are shown to answer.
+//! The commands in README.rst, docs/tutorial.rst and docs/flamenco.rst, typed in order as they stand there, with what they are shown to answer.
 //!
 //! A `console` block is executed: a line with `$` is typed into a shell, lines with `>` go on with it, and each other line has to
 //! be in the answer, where `…` stands for anything. What no test can execute is a `sh` block, and stands in [`NOT_RUN`].
@@ -12,11 +12,23 @@ use crate::program::{Done, JOB_RUNNER, Lasting, Place};
 
 const README: &str = include_str!("../../README.rst");
 const TUTORIAL: &str = include_str!("../../docs/tutorial.rst");
+const FLAMENCO: &str = include_str!("../../docs/flamenco.rst");
 
-/// The lines that are shown and not executed: they build or install, or need the network.
-const NOT_RUN: [&str; 1] = ["cargo install --locked --path ."];
+/// The lines that are shown and not executed: they build or install, or need the network or a worker of Flamenco.
+const NOT_RUN: [&str; 4] = [
+    "cargo install --locked --path .",
+    "./flamenco-worker",
+    "curl -H \"Authorization: Bearer $(cat data/operator.token)\" -d 'action=set-status&status=asleep&lazy=true' \\",
+    "    http://127.0.0.1:8080/worker-action/5a1b2c3d4e5f60718293a4b5",
+];
 /// Commands that last until somebody ends them, and how they are started here.
-const LASTING: [(&str, &str); 3] = [
+const LASTING: [(&str, &str); 4] = [
+    (
+        "job_runner serve --config server.ini",
+        "export JOB_RUNNER_LISTEN=127.0.0.1:0 JOB_RUNNER_BROADCASTER_LISTEN=127.0.0.1:0; \
+         export JOB_RUNNER_EVENTS_LISTEN=127.0.0.1:0 JOB_RUNNER_FLAMENCO_LISTEN=127.0.0.1:0; \
+         exec job_runner serve --config server.ini 2>&1",
+    ),
     ("job_runner standalone", "exec job_runner standalone --listen 127.0.0.1:0"),
     ("cargo run --release --bin job_runner -- standalone", "exec job_runner standalone --listen 127.0.0.1:0"),
     (
@@ -31,7 +43,8 @@ const ADDRESS: &str = "127.0.0.1:8000";
 /// How long a command that only shows something is asked again until it shows what it should.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// The commands that change nothing, and may be asked again.
-const SHOWS: [&str; 4] = ["job_runner jobs", "job_runner runs", "job_runner workers", "job_runner why "];
+const SHOWS: [&str; 5] =
+    ["job_runner jobs", "job_runner runs", "job_runner workers", "job_runner why ", "job_runner flamenco jobs"];
 
 /// A directive with code: its language, the line it stands in, and its text.
 #[derive(Debug, PartialEq)]
@@ -170,7 +183,7 @@ impl Session {
 }
 
 /// Executes a document from its first console to its last.
-async fn execute(name: &str, document: &str) {
+async fn execute(name: &str, document: &str, least: usize) {
     let mut session = Session::new();
     let mut commands = 0;
     for block in blocks(document) {
@@ -189,18 +202,23 @@ async fn execute(name: &str, document: &str) {
             other => assert_eq!(other, "text", "{place}: neither executed nor marked as output"),
         }
     }
-    assert!(commands >= 8, "{name} has {commands} commands");
+    assert!(commands >= least, "{name} has {commands} commands");
     session.end().await;
 }
 
 #[tokio::test]
 async fn the_readme_does_what_it_says() {
-    execute("README.rst", README).await;
+    execute("README.rst", README, 8).await;
 }
 
 #[tokio::test]
 async fn the_tutorial_does_what_it_says() {
-    execute("docs/tutorial.rst", TUTORIAL).await;
+    execute("docs/tutorial.rst", TUTORIAL, 8).await;
+}
+
+#[tokio::test]
+async fn the_page_about_flamenco_does_what_it_says() {
+    execute("docs/flamenco.rst", FLAMENCO, 6).await;
 }
 
 #[test]

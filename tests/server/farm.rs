@@ -287,7 +287,12 @@ async fn each_route_is_for_workers_for_readers_or_for_operators() {
             ("POST", "/ack-status-change/awake".to_owned()),
             ("POST", "/output-produced".to_owned()),
         ],
-        vec![("GET", "/as-json".to_owned()), ("GET", format!("/logfile/{NOBODY}/{NOBODY}"))],
+        vec![
+            ("GET", "/as-json".to_owned()),
+            ("GET", "/kick".to_owned()),
+            ("POST", "/kick".to_owned()),
+            ("GET", format!("/logfile/{NOBODY}/{NOBODY}")),
+        ],
         vec![("POST", format!("/worker-action/{}", worker.id)), ("POST", format!("/set-sleep-schedule/{}", worker.id))],
     ];
     let kinds = [
@@ -313,6 +318,8 @@ async fn each_route_is_for_workers_for_readers_or_for_operators() {
             }
         }
     }
+    let to_server = send(face(&server), "GET", &format!("/tasks/{NOBODY}/redir-to-server"), &[], None).await;
+    assert_eq!(to_server.status, 404, "there is no Flamenco Server, and it is no secret");
     server.stop().await;
 }
 

@@ -36,6 +36,8 @@ const LATE: u64 = 1_000_000;
 /// The server. When it is dropped, it is gone.
 pub struct Own {
     pub http: SocketAddr,
+    /// Where Flamenco workers are served, if they are.
+    pub farm: Option<SocketAddr>,
     /// Where orders go out over ZeroMQ.
     pub broadcaster: SocketAddr,
     /// Where events of workers come in over ZeroMQ.
@@ -88,7 +90,9 @@ impl Own {
             moved::migrate(program, &place, postgres).await?;
         }
         let url = postgres.as_ref().map(Postgres::url);
-        let process = ServerProcess::start(program, folder.path(), "data", url.as_deref(), data.descriptors).await?;
+        let farm = data.farm.then(free_address).transpose()?;
+        let process =
+            ServerProcess::start(program, folder.path(), "data", url.as_deref(), data.descriptors, farm).await?;
         let moved = match (postgres, data.engine) {
             (Some(postgres), Engine::Postgres { servers }) => {
                 Some(Moved::start(program, folder.path(), postgres, servers - 1).await?)
@@ -96,7 +100,7 @@ impl Own {
             _ => None,
         };
         let ServerProcess { http, broadcaster, events, onlookers, pid, started, child } = process;
-        Ok(Self { http, broadcaster, events, pid, started, due, onlookers, folder, _child: child, moved })
+        Ok(Self { http, farm, broadcaster, events, pid, started, due, onlookers, folder, _child: child, moved })
     }
 
     /// Reads the operator's token, which the server has made.
@@ -224,15 +228,16 @@ impl ServerProcess {
         place: &str,
         database: Option<&str>,
         descriptors: Option<u32>,
+        farm: Option<SocketAddr>,
     ) -> Result<Self, Failure> {
         let onlookers = free_port()?;
-        let free = || Ok::<_, Failure>(SocketAddr::from(([127, 0, 0, 1], free_port()?)));
-        let (http, broadcaster, events) = (free()?, free()?, free()?);
+        let (http, broadcaster, events) = (free_address()?, free_address()?, free_address()?);
         let ini = format!(
             "[job_runner]\ndata_path = {}\nlisten = {http}\nbroadcaster_listen = {broadcaster}\nevents_listen = {events}\n\
-             websocket_listen = 127.0.0.1:{onlookers}\nlog_level = warning\ndatabase = {}\n",
+             websocket_listen = 127.0.0.1:{onlookers}\nlog_level = warning\ndatabase = {}\nflamenco_listen = {}\n",
             folder.join(place).display(),
             database.unwrap_or("sqlite"),
+            farm.map_or_else(|| "none".to_owned(), |at| at.to_string()),
         );
         let path = folder.join(format!("{place}.ini"));
         fs::write(&path, ini)?;
@@ -291,4 +296,9 @@ impl Drop for Own {
 /// A port that nobody listened on a moment ago.
 fn free_port() -> Result<u16, Failure> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+/// An address of this machine at such a port.
+fn free_address() -> Result<SocketAddr, Failure> {
+    Ok(SocketAddr::from(([127, 0, 0, 1], free_port()?)))
 }

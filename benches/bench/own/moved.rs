@@ -33,7 +33,7 @@ impl Moved {
         for number in 1..=count {
             let place = format!("data{number}");
             fs::DirBuilder::new().mode(0o700).create(folder.join(&place))?;
-            others.push(ServerProcess::start(program, folder, &place, Some(&postgres.url()), None).await?);
+            others.push(ServerProcess::start(program, folder, &place, Some(&postgres.url()), None, None).await?);
         }
         Ok(Self { others, postgres })
     }

@@ -48,6 +48,8 @@ pub struct Data {
     pub kills: usize,
     /// How many runs that are over have a log, and how long each is, in bytes.
     pub logs: (usize, usize),
+    /// Whether the server is a Flamenco Manager.
+    pub farm: bool,
     /// How many descriptors the server may have, if that is not left as it is.
     pub descriptors: Option<u32>,
 }

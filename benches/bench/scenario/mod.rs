@@ -11,6 +11,7 @@ mod kill;
 mod latency;
 mod output;
 mod own_crowd;
+mod own_farm;
 mod own_load;
 mod own_requests;
 mod own_worker;
@@ -66,6 +67,8 @@ pub const NAMES: &[&str] = &[
     "own_herd4",
     "own_chain",
     "own_day",
+    "own_farm_polling",
+    "own_farm_tasks",
     "abuse_silence",
     "abuse_heads",
     "abuse_login",
@@ -146,6 +149,8 @@ pub async fn measure(name: &str, subject: &Subject) -> Result<Sample, Failure> {
         "own_herd4" => own_load::herd(subject, 10_000).await,
         "own_chain" => own_load::chain(subject).await,
         "own_day" => own_load::day(subject).await,
+        "own_farm_polling" => own_farm::polling(subject).await,
+        "own_farm_tasks" => own_farm::no_ops(subject).await,
         "latency" => latency::one_by_one(subject).await,
         "slow_server" => throughput::burst(subject, 64, Some(SLOW)).await,
         "sleepers" => sleepers::side_by_side(subject).await,

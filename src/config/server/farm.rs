@@ -5,11 +5,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::super::file;
-use super::super::value;
+use super::super::value::{self, WrongValue, quoted};
 use super::super::worker::Check;
 use super::{DAY, HOUR};
 use crate::run::Secret;
 use crate::server::FarmSettings;
+use crate::server::domain::farm::timeouts::WorkerCleanup;
 use crate::server::domain::farm::variables::Variables;
 
 /// Key of the file with the secret of registrations.
@@ -18,6 +19,8 @@ const SECRET_FILE: &str = "flamenco_registration_secret_file";
 const VARIABLES_FILE: &str = "flamenco_variables_file";
 /// Shortest secret in bytes; a shorter one could be guessed from a signature.
 const SHORTEST: usize = 16;
+/// What the states may be in which workers are removed.
+const AWAY: &str = "allowed are offline, timeout, asleep and error, separated by commas";
 /// Longest age in seconds at which tasks are removed.
 const YEARS: f64 = 10.0 * 366.0 * DAY;
 
@@ -30,6 +33,11 @@ pub fn farm(check: &mut Check<'_>, listen: Option<Option<SocketAddr>>) -> Option
     let task_silence = check.seconds("flamenco_active_task_timeout", 1.0, YEARS);
     let first_check = check.seconds("flamenco_first_check", 0.0, HOUR);
     let task_age = check.seconds("flamenco_task_cleanup_max_age", 0.0, YEARS);
+    let worker_age = check.seconds("flamenco_worker_cleanup_max_age", 0.0, YEARS);
+    let statuses = check.take("flamenco_worker_cleanup_status", |text| {
+        let wrong = |word: &str| WrongValue::new(format!("{} is not known", quoted(word)), AWAY);
+        text.split(',').map(|word| WorkerCleanup::status(word.trim()).ok_or_else(|| wrong(word))).collect()
+    });
     let blacklist_threshold = check.take("flamenco_blacklist_threshold", |text| value::integer(text, 1..=1_000_000));
     let softfail_count = check.take("flamenco_task_fail_after_softfail_count", |text| value::integer(text, 1..=1000));
     let mut settings = FarmSettings { listen: listen?, logs: logs?, ..FarmSettings::default() };
@@ -43,6 +51,8 @@ pub fn farm(check: &mut Check<'_>, listen: Option<Option<SocketAddr>>) -> Option
     settings.times.task_silence = task_silence?;
     settings.times.first_check = first_check?;
     settings.times.task_age = task_age.map(|age| Some(age).filter(|age| *age > Duration::ZERO))?;
+    settings.cleanup.max_age = worker_age.map(|age| Some(age).filter(|age| *age > Duration::ZERO))?;
+    settings.cleanup.statuses = statuses?;
     settings.failures.blacklist_threshold = blacklist_threshold?;
     settings.failures.softfail_count = softfail_count?;
     Some(settings)

@@ -72,6 +72,8 @@ fn nothing_must_be_set() {
     flamenco_active_task_timeout = 600  (default)
     flamenco_first_check = 300  (default)
     flamenco_task_cleanup_max_age = 1209600  (default)
+    flamenco_worker_cleanup_max_age = 0  (default)
+    flamenco_worker_cleanup_status = offline  (default)
     flamenco_blacklist_threshold = 3  (default)
     flamenco_task_fail_after_softfail_count = 3  (default)
     log_level = info  (default)
@@ -277,6 +279,15 @@ fn a_password_file_is_private_filled_and_the_only_place_of_the_password() {
     std::fs::remove_file(folder.path().join("password")).unwrap();
     let text = beside("postgres://jobs@db/jobs", &empty);
     assert!(text.contains("database_password_file: /password cannot be read: "), "{text}");
+}
+
+#[test]
+fn a_flamenco_worker_is_removed_only_in_a_state_in_which_it_is_away() {
+    let status = |text: &str| said(&format!("[job_runner]\nflamenco_worker_cleanup_status = {text}\n"), &[]);
+    assert!(status("offline, timeout").contains("flamenco_worker_cleanup_status = offline, timeout"));
+    for wrong in ["awake", "offline,", "gone"] {
+        assert!(status(wrong).contains("allowed are offline, timeout, asleep and error"), "{wrong}");
+    }
 }
 
 #[test]

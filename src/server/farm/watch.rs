@@ -1,5 +1,5 @@
 //! Watch over the farm: asks workers to sleep and to wake by their schedules, applies time-outs of workers and tasks, and
-//! removes old tasks.
+//! removes old tasks and workers.
 //!
 //! Each server of a database watches: what one has done, another finds done.
 
@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::run::chain_of;
 use crate::server::domain::farm::sleep::SleepSchedule;
-use crate::server::domain::farm::timeouts::FarmTimes;
+use crate::server::domain::farm::timeouts::{FarmTimes, WorkerCleanup};
 use crate::server::domain::model::Timestamp;
 use crate::server::state::AppState;
 use crate::server::store::StoreError;
@@ -50,7 +50,17 @@ async fn look(app: &AppState, times: &FarmTimes, counts_from: Instant, now: Time
         log(&app.store.watch_farm(cutoffs, now).await?);
         silence = app.store.farm_silence(&cutoffs).await?;
     }
+    remove_old_workers(app, now).await?;
     Ok(times.pause(now, silence.worker, silence.task))
+}
+
+async fn remove_old_workers(app: &AppState, now: Timestamp) -> Result<(), StoreError> {
+    // After the time-outs: only they put a worker that has vanished into a state in which it is removed.
+    let WorkerCleanup { max_age: Some(age), statuses } = &app.settings.farm.cleanup else { return Ok(()) };
+    for worker in app.store.remove_old_farm_workers(statuses, now - *age, now).await? {
+        tracing::info!(target: "job_runner.farm", %worker, "worker was removed, because it was away for long");
+    }
+    Ok(())
 }
 
 /// Asks each worker for the state that its schedule wants, once each time that this changes: what an operator asks for in

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::run::Secret;
 use crate::server::domain::farm::softfail::FailureLimits;
-use crate::server::domain::farm::timeouts::FarmTimes;
+use crate::server::domain::farm::timeouts::{FarmTimes, WorkerCleanup};
 use crate::server::domain::farm::variables::Variables;
 
 /// Settings of the Flamenco Manager. The defaults are those of Flamenco Manager 2.7, where it has the setting.
@@ -20,6 +20,8 @@ pub struct FarmSettings {
     pub registration_secret: Option<Secret>,
     /// Times after which something is done about silence and age.
     pub times: FarmTimes,
+    /// Workers that are removed once nothing was heard of them for long.
+    pub cleanup: WorkerCleanup,
     /// Numbers of failures that are too many.
     pub failures: FailureLimits,
     /// Texts in the settings of commands that differ between operating systems.
@@ -38,6 +40,7 @@ impl Default for FarmSettings {
                 first_check: Duration::from_secs(300),
                 task_age: Some(Duration::from_secs(14 * 24 * 3600)),
             },
+            cleanup: WorkerCleanup::default(),
             failures: FailureLimits { blacklist_threshold: 3, softfail_count: 3 },
             variables: Variables::default(),
         }

@@ -9,7 +9,7 @@ use super::{BlacklistDocument, CommandDocument, FarmWorkerStatus, ObjectId, Sche
 /// Task with what explains its state.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FarmTaskDetails {
-    /// The task itself.
+    /// Task as lists have it.
     #[serde(flatten)]
     pub task: FarmTaskInfo,
     /// Id of its job.
@@ -67,7 +67,7 @@ pub struct FarmWorkerInfo {
 /// Workers of the farm.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FarmWorkerList {
-    /// Workers by name.
+    /// Workers in the order of their names.
     pub workers: Vec<FarmWorkerInfo>,
 }
 

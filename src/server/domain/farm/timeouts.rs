@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::server::domain::timestamp::Timestamp;
+use crate::wire::flamenco::FarmWorkerStatus;
 
 #[cfg(test)]
 mod tests;
@@ -34,6 +35,30 @@ pub struct Cutoffs {
     pub task: Timestamp,
     /// End of a task that is to be removed; `None`: none is.
     pub remove: Option<Timestamp>,
+}
+
+/// Workers that are removed once nothing was heard of them for long.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkerCleanup {
+    /// Time since the last contact after which a worker is removed; `None`: none is.
+    pub max_age: Option<Duration>,
+    /// States in which a worker is removed.
+    pub statuses: Vec<FarmWorkerStatus>,
+}
+
+impl Default for WorkerCleanup {
+    fn default() -> Self {
+        Self { max_age: None, statuses: vec![FarmWorkerStatus::Offline] }
+    }
+}
+
+impl WorkerCleanup {
+    /// Returns the state with this name, if a worker in it is away; one that works is never removed.
+    #[must_use]
+    pub fn status(word: &str) -> Option<FarmWorkerStatus> {
+        use FarmWorkerStatus as S;
+        FarmWorkerStatus::named(word).filter(|status| matches!(status, S::Offline | S::Timeout | S::Asleep | S::Error))
+    }
 }
 
 impl FarmTimes {

@@ -33,7 +33,7 @@ pub struct TaskFacts {
 /// Worker that supports the type of a task.
 #[derive(Clone, Debug)]
 pub struct WorkerFacts {
-    /// Name for people.
+    /// Name under which people know it.
     pub nickname: String,
     /// State of the worker, and what it is asked.
     pub standing: Standing,
@@ -67,7 +67,7 @@ pub enum TaskReason {
     Executed(String),
     /// A worker is told to stop it at its next question.
     Stopping(String),
-    /// It is over.
+    /// It is over, and no worker tries it again by itself.
     Over(TaskStatus),
     /// It waits for parents in this state.
     Parents(TaskStatus, Vec<String>),
@@ -89,7 +89,7 @@ impl WorkerFacts {
         match (self.standing.status, self.standing.asked) {
             _ if self.has_failed => Some(Obstacle::Failed),
             _ if self.is_blacklisted => Some(Obstacle::Blacklisted),
-            // One that asks for tasks all the time is awake.
+            // One that asks for tasks all the time is awake: any other state says that it does not ask.
             (status, _) if !matches!(status, S::Awake | S::Testing) => Some(Obstacle::Away(status)),
             (_, Some(asked)) => Some(Obstacle::Asked(asked.status)),
             _ => self.is_busy.then_some(Obstacle::Busy),
@@ -103,12 +103,14 @@ pub fn explain(facts: &TaskFacts) -> Vec<TaskReason> {
     match facts.status {
         TaskStatus::Active => return vec![TaskReason::Executed(facts.worker_name.clone())],
         TaskStatus::CancelRequested => return vec![TaskReason::Stopping(facts.worker_name.clone())],
+        // What once kept it from workers matters no more.
         status if status.is_over() => return vec![TaskReason::Over(status)],
         _ => {}
     }
     let mut reasons: Vec<TaskReason> = grouped(facts.parents.iter().map(|(name, status)| (*status, name)))
         .map(|(status, names)| TaskReason::Parents(status, names))
         .collect();
+    // Told beside the parents: whoever repairs the farm need not wait for them to see it.
     if facts.workers.is_empty() {
         reasons.push(TaskReason::NoWorker(facts.task_type.clone()));
     }
@@ -117,6 +119,7 @@ pub fn explain(facts: &TaskFacts) -> Vec<TaskReason> {
     if facts.before > 0 {
         reasons.push(TaskReason::Behind(facts.before));
     }
+    // Where something else has to happen first, a worker that is free explains nothing.
     let is_next = facts.parents.is_empty() && facts.before == 0;
     let free = facts.workers.iter().filter(|worker| is_next && worker.obstacle().is_none());
     let free: Vec<String> = free.map(|worker| worker.nickname.clone()).collect();

@@ -11,6 +11,7 @@ mod refusal;
 mod register;
 mod report;
 mod tasks;
+mod upstream;
 mod workers;
 
 use std::sync::Arc;
@@ -59,6 +60,8 @@ fn routes(app: &Arc<AppState>) -> Router {
         .route("/output-produced", post(tasks::output_produced))
         .route("/logfile/{job}/{task}", get(files::log))
         .route("/as-json", get(report::as_json))
+        .route("/kick", get(upstream::kick).post(upstream::kick))
+        .route("/tasks/{task}/redir-to-server", get(upstream::redirect))
         .route("/worker-action/{worker}", post(actions::act))
         .route("/set-sleep-schedule/{worker}", post(actions::set_schedule))
         .fallback(other_path)

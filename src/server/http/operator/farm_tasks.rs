@@ -33,6 +33,7 @@ pub(super) async fn log(
     Path(task): Path<String>,
 ) -> Result<Response, OperatorRefusal> {
     let found = app.store.farm_task(task_id(&task)?).await?.ok_or_else(|| no_task(&task))?;
+    // A task that no worker has begun has no file, which is no mistake of the reader.
     let file = app.farm.logs.with(move |logs| logs.open(found.job, found.id)).await.map_err(OperatorRefusal::Log)?;
     Ok(([(CONTENT_TYPE, "text/plain; charset=utf-8")], file.map_or_else(Body::empty, file_body::rest_of))
         .into_response())

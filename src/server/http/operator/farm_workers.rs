@@ -30,6 +30,7 @@ pub(super) async fn command(
     if order.workers.is_empty() || order.workers.len() > MAX_NAMED {
         return Err(OperatorRefusal::Malformed(format!("name 1 to {MAX_NAMED} workers")));
     }
+    // One transaction for each: a farm that shuts down at night must not hold up the workers that ask meanwhile.
     let mut answer = OrderedWorkers { done: Vec::new(), unknown: Vec::new() };
     for worker in order.workers {
         let exists = app.store.command_farm_worker(worker, order.command, !order.now, Utc::now()).await?;

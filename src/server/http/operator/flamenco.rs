@@ -47,7 +47,7 @@ pub(super) async fn submit(
 /// Page of a list of jobs.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct FarmPage {
+pub(super) struct FarmJobsQuery {
     after: Option<ObjectId>,
     limit: Option<u32>,
 }
@@ -55,7 +55,7 @@ pub(super) struct FarmPage {
 /// Page of a list of tasks.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct TaskPage {
+pub(super) struct FarmTasksQuery {
     /// State of the tasks; `None` for all.
     state: Option<String>,
     after: Option<ObjectId>,
@@ -65,7 +65,7 @@ pub(super) struct TaskPage {
 /// Returns a page of the jobs, the latest first.
 pub(super) async fn jobs(
     State(app): State<Arc<AppState>>,
-    page: Result<Query<FarmPage>, QueryRejection>,
+    page: Result<Query<FarmJobsQuery>, QueryRejection>,
 ) -> Result<Json<FarmJobList>, OperatorRefusal> {
     let Query(page) = page.map_err(|e| OperatorRefusal::Malformed(e.body_text()))?;
     let limit = limit(page.limit);
@@ -78,7 +78,7 @@ pub(super) async fn jobs(
 pub(super) async fn tasks(
     State(app): State<Arc<AppState>>,
     Path(job): Path<String>,
-    page: Result<Query<TaskPage>, QueryRejection>,
+    page: Result<Query<FarmTasksQuery>, QueryRejection>,
 ) -> Result<Json<FarmTaskList>, OperatorRefusal> {
     let Query(page) = page.map_err(|e| OperatorRefusal::Malformed(e.body_text()))?;
     let (id, limit) = (job_id(&job)?, limit(page.limit));

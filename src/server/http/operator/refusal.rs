@@ -93,6 +93,7 @@ impl IntoResponse for OperatorRefusal {
         // An outage is not logged with the request: the store does so, once.
         match &self {
             Self::Store(error) => failed_requests::attach(&mut response, chain_of(error)),
+            // Which file it was stands in the error of the system, and is nobody's business outside.
             Self::Log(error) => failed_requests::attach(&mut response, chain_of(error)),
             _ => {}
         }

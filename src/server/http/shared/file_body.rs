@@ -11,6 +11,7 @@ const PIECE: usize = 64 * 1024;
 /// Returns a body with what a file has from its present place on.
 pub fn rest_of(file: File) -> Body {
     Body::from_stream(futures_util::stream::unfold(tokio::fs::File::from_std(file), |mut file| async {
+        // A log may be as long as a disk; no more of it than a piece is in memory for each reader.
         let mut piece = vec![0; PIECE];
         match file.read(&mut piece).await {
             Ok(0) => None,

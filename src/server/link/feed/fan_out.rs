@@ -67,6 +67,7 @@ fn told(item: Change) -> FeedMessage {
             FeedMessage { worker_id: Some(worker.get()), ..FeedMessage::new(0, EventKind::Worker, "changed") }
         }
         Change::CatalogueChanged => FeedMessage::new(0, EventKind::Thing, "changed"),
+        // Pages that do not show the farm leave these out in the browser: the feed is one for all listeners.
         Change::FarmChanged => FeedMessage::new(0, EventKind::Farm, "changed"),
     }
 }

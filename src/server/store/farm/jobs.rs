@@ -98,6 +98,7 @@ impl Store {
         let after = after.map(|id| id.to_string()).unwrap_or_default();
         self.read(move |reading| {
             let job = job.to_string();
+            // Two statements: PostgreSQL plans a statement once for all values, and a state that may be missing spoils the plan.
             let all = task_sql!("fl_task.job = ?1 AND fl_task.id > ?2 ORDER BY fl_task.id LIMIT ?3");
             let in_state =
                 task_sql!("fl_task.job = ?1 AND fl_task.id > ?2 AND fl_task.status = ?4 ORDER BY fl_task.id LIMIT ?3");

@@ -16,6 +16,7 @@ impl Store {
     /// If the store cannot be read or written.
     pub async fn requeue_farm_tasks(&self, id: ObjectId, now: Timestamp) -> Result<Option<u64>, StoreError> {
         self.change(move |transaction| {
+            // The ids of tasks and jobs come from one source, so an id names one of them at most.
             let tasks = match find_task(transaction, id)? {
                 Some(task) => vec![task],
                 None => match failed_tasks(transaction, id)? {
@@ -55,6 +56,7 @@ fn requeue(transaction: &mut Transaction<'_>, task: &FarmTask, now: Timestamp) -
     }
     write_status(transaction, task, status, now)?;
     write_activity(transaction, task.id, "Re-queued task by request of an operator")?;
+    // Whoever requeues has mended something, maybe on the worker that failed it.
     transaction.execute("DELETE FROM fl_failure WHERE task = ?", &[&id])?;
     let sql = "DELETE FROM fl_blacklist WHERE job = ? AND task_type = ?";
     transaction.execute(sql, &[&task.job.to_string(), &task.task_type])?;

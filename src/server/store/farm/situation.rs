@@ -28,7 +28,7 @@ const WORKERS: &str = "SELECT fl_worker.*,
 /// Task with all that explains its state.
 #[derive(Clone, Debug)]
 pub struct TaskSituation {
-    /// The task itself.
+    /// Task as it is stored.
     pub task: FarmTask,
     /// Name of its job.
     pub job_name: String,
@@ -61,6 +61,7 @@ impl Store {
                 reading.one(sql, &[&id], |row| Ok::<_, StoreError>((row.at(0)?, row.at(1)?, row.at(2)?)))?;
             let sql = "SELECT coalesce(fl_worker.nickname, fl_failure.worker) FROM fl_failure
                 LEFT JOIN fl_worker ON fl_worker.id = fl_failure.worker WHERE fl_failure.task = ? ORDER BY 1";
+            // A worker that was removed has no name any more, but its failure still counts.
             let failed_by = reading.values(sql, &[&id])?;
             let facts = facts(reading, &task, now)?;
             Ok(Some(TaskSituation { task, job_name, pinged, updated, failed_by, facts }))
@@ -86,6 +87,7 @@ fn facts(reading: &Reading<'_>, task: &FarmTask, now: Timestamp) -> Result<TaskF
             is_busy: row.get("is_busy")?,
         })
     })?;
+    // Counted up to a limit: among a hundred thousand tasks the exact number helps nobody.
     let place: [&dyn Argument; 5] = [&task.task_type, &task.job_priority, &task.priority, &id, &MAX_BEFORE];
     let before = reading.one(BEFORE, &place, |row| row.at::<u32>(0))?;
     Ok(TaskFacts {

@@ -255,6 +255,24 @@ async fn tasks_of_a_silent_worker_go_to_another_and_silent_tasks_fail() {
 }
 
 #[tokio::test]
+async fn a_worker_that_is_away_for_long_is_removed() {
+    use FarmWorkerStatus::{Offline, Timeout};
+    let store = store().await;
+    let [away, awake, recent] =
+        [register(&store, 1, &["a"]).await, register(&store, 2, &["a"]).await, register(&store, 3, &["a"]).await];
+    store.sign_off_farm_worker(away, &contact(10)).await.unwrap();
+    ask(&store, awake, 10).await;
+    store.sign_off_farm_worker(recent, &contact(100)).await.unwrap();
+    let remove = async |statuses: &[FarmWorkerStatus], before| {
+        store.remove_old_farm_workers(statuses, at(before), at(200)).await.unwrap()
+    };
+    assert_eq!(remove(&[Offline], 10).await, []);
+    assert_eq!(remove(&[Timeout], 100).await, []);
+    assert_eq!(remove(&[Timeout, Offline], 100).await, [away]);
+    assert_eq!(store.farm_workers(10, at(0)).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
 async fn a_parent_that_is_removed_counts_as_completed() {
     let store = store().await;
     let worker = register(&store, 1, &["a"]).await;

@@ -1,15 +1,15 @@
 //! Silence on the farm: finds the workers and tasks of which nothing was heard for too long, and tasks that are old.
 
-use super::rows::{self, find_task, find_worker, task_sql};
+use super::rows::{self, FarmWorker, find_task, find_worker, task_sql};
 use super::status::{release_tasks, write_activity, write_status};
-use super::workers::write_standing;
+use super::workers::{forget, write_standing};
 use crate::server::domain::farm::life::{self, TaskEvent};
 use crate::server::domain::farm::standing::WorkerEvent;
 use crate::server::domain::farm::timeouts::Cutoffs;
 use crate::server::domain::model::Timestamp;
-use crate::server::store::db::Transaction;
+use crate::server::store::db::{Reading, Transaction};
 use crate::server::store::{Store, StoreError};
-use crate::wire::flamenco::{ObjectId, TaskStatus};
+use crate::wire::flamenco::{FarmWorkerStatus, ObjectId, TaskStatus};
 
 /// Most workers, tasks or old tasks that one transaction treats; the next look takes the others.
 const AT_ONCE: u32 = 1000;
@@ -58,6 +58,34 @@ impl Store {
         .await
     }
 
+    /// Removes workers that are in one of these states and were heard of last before a time. Returns them.
+    ///
+    /// # Errors
+    /// If the store cannot be read or written.
+    pub async fn remove_old_farm_workers(
+        &self,
+        statuses: &[FarmWorkerStatus],
+        before: Timestamp,
+        now: Timestamp,
+    ) -> Result<Vec<ObjectId>, StoreError> {
+        let statuses = statuses.to_vec();
+        let read = statuses.clone();
+        // Most of the time there are none, and a look costs less than a change.
+        let old = self.read_short(move |reading| old_workers(reading, &read, before)).await?;
+        if old.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.change(move |transaction| {
+            // Looked for again: one of them may have come back since.
+            let old = old_workers(transaction, &statuses, before)?;
+            for worker in &old {
+                forget(transaction, worker, "worker was removed", now)?;
+            }
+            Ok(old.into_iter().map(|worker| worker.id).collect())
+        })
+        .await
+    }
+
     /// Applies the time-outs: gives the tasks of silent workers to others, fails silent tasks, removes old ones.
     ///
     /// # Errors
@@ -72,6 +100,19 @@ impl Store {
         })
         .await
     }
+}
+
+fn old_workers(
+    reading: &Reading<'_>,
+    statuses: &[FarmWorkerStatus],
+    before: Timestamp,
+) -> Result<Vec<FarmWorker>, StoreError> {
+    let sql = "SELECT * FROM fl_worker WHERE status = ? AND seen < ? ORDER BY seen LIMIT ?";
+    let mut old = Vec::new();
+    for status in statuses {
+        old.extend(reading.rows(sql, &[status, &before, &AT_ONCE], rows::worker)?);
+    }
+    Ok(old)
 }
 
 fn time_out_workers(

@@ -24,7 +24,7 @@ const BLACKLIST: &str =
 /// Worker with what it does and supports.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FarmWorkerOverview {
-    /// The worker itself.
+    /// Worker as it is stored.
     pub worker: FarmWorker,
     /// Types of tasks that it supports.
     pub types: Vec<String>,
@@ -150,6 +150,7 @@ impl Store {
     /// If the store cannot be read.
     pub async fn farm_workers(&self, limit: u32, now: Timestamp) -> Result<Vec<FarmWorkerOverview>, StoreError> {
         self.read(move |reading| {
+            // A query for each kind of row and not for each worker: a farm may have ten thousand.
             let mut types = by_worker(reading, TYPES, &[], |row| Ok(row.at(1)?))?;
             let mut tasks = by_worker(reading, TASKS, &[], |row| {
                 Ok(FarmWorkerTask { id: row.at(1)?, job: row.at(2)?, name: row.at(3)?, status: row.at(4)? })
@@ -311,14 +312,24 @@ impl Store {
     ) -> Result<Option<Vec<ObjectId>>, StoreError> {
         self.change(move |transaction| {
             let Some(found) = find_worker(transaction, worker)? else { return Ok(None) };
-            // Its tasks first: they would stay active on a worker that nobody knows.
-            let released = release_tasks(transaction, &found, "worker was removed", now)?;
-            transaction.execute("DELETE FROM fl_worker WHERE id = ?", &[&worker.to_string()])?;
-            transaction.publish_on_commit([Change::FarmChanged]);
-            Ok(Some(released))
+            Ok(Some(forget(transaction, &found, "worker was removed", now)?))
         })
         .await
     }
+}
+
+/// Removes a worker, with the reason why its tasks wait for another one, and returns these.
+pub(super) fn forget(
+    transaction: &mut Transaction<'_>,
+    worker: &FarmWorker,
+    reason: &str,
+    now: Timestamp,
+) -> Result<Vec<ObjectId>, StoreError> {
+    // Its tasks first: they would stay active on a worker that nobody knows.
+    let released = release_tasks(transaction, worker, reason, now)?;
+    transaction.execute("DELETE FROM fl_worker WHERE id = ?", &[&worker.id.to_string()])?;
+    transaction.publish_on_commit([Change::FarmChanged]);
+    Ok(released)
 }
 
 /// Reads rows that begin with the id of a worker, and gathers them by it.

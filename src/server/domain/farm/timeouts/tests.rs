@@ -40,3 +40,12 @@ fn the_next_look_is_when_the_next_time_out_is_due() {
     let long_ago = at(0) - TimeDelta::days(400);
     assert_eq!(times().pause(at(0), Some(long_ago), None), SHORTEST_PAUSE);
 }
+
+#[test]
+fn no_worker_that_works_is_removed() {
+    let removed = FarmWorkerStatus::ALL
+        .map(FarmWorkerStatus::word)
+        .into_iter()
+        .filter(|word| WorkerCleanup::status(word).is_some());
+    assert_eq!(removed.collect::<Vec<_>>(), ["asleep", "error", "timeout", "offline"]);
+}

@@ -95,6 +95,7 @@ pub(in crate::server::http::dashboard) async fn requeue(
 
 async fn load_page(app: &AppState, job: &str, wanted: &TasksFilter) -> Result<JobPage, PageRefusal> {
     let id = super::id(job)?;
+    // An unknown state shows all: the address was typed, or is that of another version.
     let status = TaskStatus::named(&wanted.state);
     let found = app.store.farm_job(id).await?.ok_or_else(|| super::unknown(job))?;
     let tasks = app.store.farm_tasks(id, status, wanted.after, PAGE).await?;
@@ -114,6 +115,7 @@ fn body(page: &JobPage, visit: &Visit) -> Value {
         .chain(by_state)
         .map(|(choice, label)| context!(path => path(choice), label, here => choice == *status))
         .collect();
+    // A page that is exactly full may be the last one; then the next is empty, which costs less than counting.
     let is_full = tasks.len() == PAGE as usize;
     let next = tasks.last().filter(|_| is_full).map(|last| {
         let state = status.map(TaskStatus::word).unwrap_or_default();

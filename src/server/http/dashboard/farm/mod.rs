@@ -59,6 +59,7 @@ pub(super) async fn command(
             return Ok((StatusCode::UNPROCESSABLE_ENTITY, visit.show(HEAD, &body)).into_response());
         }
     };
+    // Whatever a form says otherwise, a task is not interrupted unless that is asked for.
     let is_lazy = form.text("pace") != Some("now");
     let mut done = 0_usize;
     // The page offers no more workers than this; a longer list was not sent by it.

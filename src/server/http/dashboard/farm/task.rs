@@ -59,11 +59,13 @@ pub(in crate::server::http::dashboard) async fn requeue(
 async fn load_page(app: &AppState, task: &str) -> Result<(TaskSituation, String), PageRefusal> {
     let found = app.store.farm_task_situation(super::id(task)?, Utc::now()).await?;
     let found = found.ok_or_else(|| super::unknown(task))?;
+    // A page without the log is of more use than none.
     let (job, id) = (found.task.job, found.task.id);
     let log = app.farm.logs.with(move |logs| logs.excerpt(job, id)).await.unwrap_or_else(|e| {
         tracing::error!(target: "job_runner.farm", task = %id, error = %chain_of(&e), "the log cannot be read");
         Some(b"The log cannot be read now.".to_vec())
     });
+    // A piece of a log may be cut within a character.
     Ok((found, String::from_utf8_lossy(&log.unwrap_or_default()).into_owned()))
 }
 

@@ -16,11 +16,11 @@ use crate::wire::flamenco::{FarmWorkerStatus, ScheduleDocument, TaskStatus};
 /// Facts that the page of the farm is rendered from.
 #[derive(Clone, Debug)]
 pub struct FarmPage {
-    /// Latest jobs.
+    /// Jobs that were submitted last, the latest first.
     pub jobs: Vec<JobProgress>,
     /// Whether there are more jobs.
     pub has_more_jobs: bool,
-    /// Workers by name.
+    /// Workers in the order of their names.
     pub workers: Vec<FarmWorkerOverview>,
     /// Timestamp of this rendering.
     pub now: Timestamp,
@@ -48,6 +48,7 @@ pub(super) fn body(page: &FarmPage, typed: &FormValues, visit: &Visit) -> Value 
 /// Renders the parts that the script fetches again: the tables of jobs and of workers.
 pub(super) fn parts(page: &FarmPage, typed: &FormValues, visit: &Visit) -> [Value; 2] {
     let jobs: Vec<Value> = page.jobs.iter().map(|job| progress(job, page.now, visit.zone)).collect();
+    // A page that answers a form shows again what was chosen in it.
     let chosen: Vec<&str> = typed.all("worker").collect();
     let row = |overview: &FarmWorkerOverview| worker_row(overview, &chosen, page.now, visit.zone);
     let workers: Vec<Value> = page.workers.iter().map(row).collect();
@@ -80,6 +81,7 @@ pub(super) fn task_row(task: &FarmTask) -> Value {
 
 fn parents_of(task: &FarmTask) -> Option<String> {
     match task.blocked {
+        // One that is over keeps its count, but waits for nothing.
         _ if task.status.is_over() => None,
         0 => None,
         1 => Some("1 task".to_owned()),
