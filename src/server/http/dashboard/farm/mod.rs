@@ -26,8 +26,8 @@ use view::FarmPage;
 
 /// Jobs that are listed at most.
 const MAX_JOBS: u32 = 100;
-/// Workers that are listed at most; as many may be registered.
-const MAX_WORKERS: u32 = 10_000;
+/// Workers that are listed at most.
+const MAX_WORKERS: u32 = 500;
 
 /// Frame of the page without a script: a page that answers a form keeps what was chosen.
 const HEAD: Head<'_> = Head { title: "Farm", section: Section::Farm, script: None, by_project: None };
@@ -80,11 +80,14 @@ fn parse_command(form: &FormValues) -> Result<(Vec<ObjectId>, FarmWorkerCommand)
 
 async fn load_page(app: &AppState) -> Result<FarmPage, PageRefusal> {
     let now = Utc::now();
-    // One more than is listed, to know whether there are more.
+    // One more of each than is listed, to know whether there are more.
     let mut jobs = app.store.farm_jobs(None, MAX_JOBS + 1).await?;
     let has_more_jobs = jobs.len() > MAX_JOBS as usize;
     jobs.truncate(MAX_JOBS as usize);
-    Ok(FarmPage { jobs, has_more_jobs, workers: app.store.farm_workers(MAX_WORKERS, now).await?, now })
+    let mut workers = app.store.farm_workers(MAX_WORKERS + 1, now).await?;
+    let has_more_workers = workers.len() > MAX_WORKERS as usize;
+    workers.truncate(MAX_WORKERS as usize);
+    Ok(FarmPage { jobs, has_more_jobs, workers, has_more_workers, now })
 }
 
 /// Reads the id of a job or task from a path.

@@ -52,7 +52,7 @@ fn page(name: &str) -> FarmPage {
         created: now(),
         tasks,
     };
-    FarmPage { jobs: vec![job], has_more_jobs: true, workers: vec![worker(name)], now: now() }
+    FarmPage { jobs: vec![job], has_more_jobs: true, workers: vec![worker(name)], has_more_workers: true, now: now() }
 }
 
 fn situation(name: &str) -> TaskSituation {

@@ -22,6 +22,8 @@ pub struct FarmPage {
     pub has_more_jobs: bool,
     /// Workers in the order of their names.
     pub workers: Vec<FarmWorkerOverview>,
+    /// Whether there are more workers.
+    pub has_more_workers: bool,
     /// Timestamp of this rendering.
     pub now: Timestamp,
 }
@@ -54,7 +56,7 @@ pub(super) fn parts(page: &FarmPage, typed: &FormValues, visit: &Visit) -> [Valu
     let workers: Vec<Value> = page.workers.iter().map(row).collect();
     [
         fill("farm_jobs", context!(jobs, unlisted => page.has_more_jobs)),
-        fill("farm_workers", context!(workers, listens => visit.has_farm)),
+        fill("farm_workers", context!(workers, unlisted => page.has_more_workers, listens => visit.has_farm)),
     ]
 }
 
