@@ -7,6 +7,7 @@ use crate::server::domain::farm::choose::{Candidate, TaskChoice, choose};
 use crate::server::domain::farm::life::{self, TaskEvent};
 use crate::server::domain::farm::standing::WorkerEvent;
 use crate::server::domain::model::Timestamp;
+use crate::server::store::changes::Change;
 use crate::server::store::db::{DbError, Reading, Transaction};
 use crate::server::store::{Store, StoreError};
 use crate::wire::flamenco::{FarmWorkerStatus, ObjectId};
@@ -106,6 +107,7 @@ fn give(
     // The statement has found it schedulable in this transaction; the rule of its life has the last word.
     let Some(status) = life::change(task.status, TaskEvent::Assigned) else { return Ok(Assignment::Nothing) };
     write_status(transaction, &task, status, now)?;
+    transaction.publish_on_commit([Change::FarmChanged]);
     // The digest of the last update goes: the next worker may well begin with the same words.
     let sql = "UPDATE fl_task SET worker = ?, worker_name = ?, pinged = ?, last_update = NULL WHERE id = ?";
     transaction.execute(sql, &[&worker.id.to_string(), &worker.nickname, &now, &task.id.to_string()])?;

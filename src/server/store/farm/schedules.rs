@@ -3,6 +3,7 @@
 use super::rows::find_worker;
 use super::workers::write_standing;
 use crate::server::domain::farm::standing::{StatusChange, WorkerEvent};
+use crate::server::store::changes::Change;
 use crate::server::store::db::DbError;
 use crate::server::store::{Store, StoreError};
 use crate::wire::flamenco::{FarmWorkerStatus, ObjectId, ScheduleDocument};
@@ -61,6 +62,7 @@ impl Store {
             if found.standing.status == wanted && found.standing.asked.is_none() {
                 return Ok(());
             }
+            transaction.publish_on_commit([Change::FarmChanged]);
             let asked = WorkerEvent::Asked(StatusChange { status: wanted, is_lazy: true });
             write_standing(transaction, worker, found.standing.after(asked))
         })

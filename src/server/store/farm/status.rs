@@ -8,7 +8,8 @@ use crate::server::store::changes::Change;
 use crate::server::store::db::{Reading, Transaction};
 use crate::wire::flamenco::{ObjectId, TaskStatus};
 
-/// Writes the state of a task, and what it means for the tasks that wait for it.
+/// Writes the state of a task, and what it means for the tasks that wait for it. Who calls it publishes the change, once for
+/// all tasks: a job may have a hundred thousand.
 pub(super) fn write_status(
     transaction: &mut Transaction<'_>,
     task: &FarmTask,
@@ -17,7 +18,6 @@ pub(super) fn write_status(
 ) -> Result<(), StoreError> {
     let id = task.id.to_string();
     transaction.execute("UPDATE fl_task SET status = ?, updated = ? WHERE id = ?", &[&status, &now, &id])?;
-    transaction.publish_on_commit([Change::FarmChanged]);
     // The count is kept in the transaction that completes a parent, so that the choice of a task never looks at parents.
     if status == TaskStatus::Completed {
         let sql = "UPDATE fl_task SET blocked = blocked - 1 WHERE id IN (SELECT task FROM fl_parent WHERE parent = ?)";
@@ -71,6 +71,9 @@ pub(super) fn release_tasks(
             released.push(task.id);
         }
     }
+    if !released.is_empty() {
+        transaction.publish_on_commit([Change::FarmChanged]);
+    }
     Ok(released)
 }
 
@@ -86,6 +89,7 @@ pub(super) fn end_canceled(
             && let Some(status) = life::change(task.status, TaskEvent::Released)
         {
             write_status(transaction, &task, status, now)?;
+            transaction.publish_on_commit([Change::FarmChanged]);
         }
     }
     Ok(())

@@ -325,7 +325,10 @@ async fn a_job_is_requeued_with_what_failed_or_was_cancelled() {
         report(&store, worker, task, end, 2).await;
     }
     store.cancel_farm_job(id(3, 1), at(3)).await.unwrap().unwrap();
+    let mut changes = store.changes().subscribe();
     assert_eq!(requeue(&store, id(3, 1), 4).await, Some(2));
+    let published = (changes.try_next(), changes.try_next());
+    assert_eq!(published, (Some(ChangeNotice::Item(Change::FarmChanged)), None), "once for all tasks");
     let job = store.farm_job(id(3, 1)).await.unwrap().unwrap();
     assert_eq!(job.tasks, [(TaskStatus::Queued, 2), (TaskStatus::Completed, 1)].into());
     let of = async |status| store.farm_tasks(id(3, 1), Some(status), None, 10).await.unwrap();

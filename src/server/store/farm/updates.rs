@@ -149,7 +149,9 @@ impl Store {
             let Some(holder) = find_worker(transaction, worker)?.filter(|_| found.worker == Some(worker)) else {
                 return Ok(Some(false));
             };
-            Ok(Some(release(transaction, &found, &holder, "worker returned the task", now)?))
+            let was_taken = release(transaction, &found, &holder, "worker returned the task", now)?;
+            transaction.publish_on_commit(was_taken.then_some(Change::FarmChanged));
+            Ok(Some(was_taken))
         })
         .await
     }

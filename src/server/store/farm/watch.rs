@@ -7,6 +7,7 @@ use crate::server::domain::farm::life::{self, TaskEvent};
 use crate::server::domain::farm::standing::WorkerEvent;
 use crate::server::domain::farm::timeouts::Cutoffs;
 use crate::server::domain::model::Timestamp;
+use crate::server::store::changes::Change;
 use crate::server::store::db::{Reading, Transaction};
 use crate::server::store::{Store, StoreError};
 use crate::wire::flamenco::{FarmWorkerStatus, ObjectId, TaskStatus};
@@ -92,6 +93,7 @@ impl Store {
     /// If the store cannot be read or written.
     pub async fn watch_farm(&self, cutoffs: Cutoffs, now: Timestamp) -> Result<Watched, StoreError> {
         self.change(move |transaction| {
+            transaction.publish_on_commit([Change::FarmChanged]);
             Ok(Watched {
                 silent_workers: time_out_workers(transaction, &cutoffs, now)?,
                 silent_tasks: time_out_tasks(transaction, &cutoffs, now)?,

@@ -295,6 +295,7 @@ impl Store {
         self.change(move |transaction| {
             let Some(found) = find_worker(transaction, worker)? else { return Ok(false) };
             write_standing(transaction, worker, found.standing.after(event))?;
+            transaction.publish_on_commit([Change::FarmChanged]);
             Ok(true)
         })
         .await
@@ -366,10 +367,15 @@ pub(super) fn write_contact(
 ) -> Result<(), StoreError> {
     let sql = "UPDATE fl_worker SET address = ?, software = ?, seen = ? WHERE id = ?";
     transaction.execute(sql, &[&contact.address, &contact.software, &contact.at, &worker.id.to_string()])?;
-    if standing == worker.standing { Ok(()) } else { write_standing(transaction, worker.id, standing) }
+    // That a worker was heard of is nothing to publish: all of them are, all the time.
+    if standing == worker.standing {
+        return Ok(());
+    }
+    transaction.publish_on_commit([Change::FarmChanged]);
+    write_standing(transaction, worker.id, standing)
 }
 
-/// Writes the standing of a worker.
+/// Writes the standing of a worker. Who calls it publishes the change.
 pub(super) fn write_standing(
     transaction: &mut Transaction<'_>,
     worker: ObjectId,
@@ -379,6 +385,5 @@ pub(super) fn write_standing(
     let asked = standing.asked.map(|asked| asked.status);
     let is_lazy = standing.asked.is_some_and(|asked| asked.is_lazy);
     transaction.execute(sql, &[&standing.status, &asked, &is_lazy, &worker.to_string()])?;
-    transaction.publish_on_commit([Change::FarmChanged]);
     Ok(())
 }
