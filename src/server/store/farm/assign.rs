@@ -110,7 +110,7 @@ fn give(
     transaction.publish_on_commit([Change::FarmChanged]);
     // The digest of the last update goes: the next worker may well begin with the same words.
     let sql = "UPDATE fl_task SET worker = ?, worker_name = ?, pinged = ?, last_update = NULL WHERE id = ?";
-    transaction.execute(sql, &[&worker.id.to_string(), &worker.nickname, &now, &task.id.to_string()])?;
+    transaction.write(sql, &[&worker.id.to_string(), &worker.nickname, &now, &task.id.to_string()])?;
     task.status = status;
     task.worker = Some(worker.id);
     task.worker_name.clone_from(&worker.nickname);

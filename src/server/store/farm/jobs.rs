@@ -7,10 +7,13 @@ use crate::server::domain::farm::life::{self, TaskEvent};
 use crate::server::domain::farm::submission::CheckedJob;
 use crate::server::domain::model::Timestamp;
 use crate::server::store::changes::Change;
-use crate::server::store::db::{DbRow, Reading, Transaction};
+use crate::server::store::db::{Argument, DbRow, Reading, Transaction};
 use crate::server::store::{Store, StoreError};
 use crate::wire::flamenco::submission::CanceledJob;
 use crate::wire::flamenco::{ObjectId, TaskStatus};
+
+/// Rows that one statement inserts at most.
+const ROWS: usize = 100;
 
 /// Job that was submitted and checked, with the ids that it gets.
 #[derive(Clone, Debug)]
@@ -179,37 +182,67 @@ fn count_tasks(reading: &Reading<'_>, job: &mut JobProgress) -> Result<(), Store
 fn insert(transaction: &mut Transaction<'_>, new: &NewFarmJob) -> Result<(), StoreError> {
     let (job, id) = (&new.checked.job, new.id.to_string());
     let sql = "INSERT INTO fl_job (id, name, job_type, priority, created) VALUES (?, ?, ?, ?, ?)";
-    transaction.execute(sql, &[&id, &job.name, &job.job_type, &job.priority, &new.created])?;
-    for ((task, parents), task_id) in job.tasks.iter().zip(&new.checked.parents).zip(&new.tasks) {
+    transaction.write(sql, &[&id, &job.name, &job.job_type, &job.priority, &new.created])?;
+    insert_tasks(transaction, new)?;
+    // A parent may come after its child in the list, so the tasks come first.
+    insert_parents(transaction, new)?;
+    transaction.publish_on_commit([Change::FarmChanged]);
+    Ok(())
+}
+
+fn insert_tasks(transaction: &mut Transaction<'_>, new: &NewFarmJob) -> Result<(), StoreError> {
+    let (job, id) = (&new.checked.job, new.id.to_string());
+    let parts = job.tasks.iter().zip(&new.checked.parents).zip(&new.tasks).map(|((task, parents), id)| {
         // A map of JSON values has text keys, so this does not fail.
         let commands = serde_json::to_string(&task.commands).unwrap_or_default();
-        let blocked = u32::try_from(parents.len()).unwrap_or(u32::MAX);
-        let sql =
-            "INSERT INTO fl_task (id, job, name, task_type, status, job_priority, priority, blocked, commands, updated)
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
-        transaction.execute(
-            sql,
-            &[
-                &task_id.to_string(),
+        (task, id.to_string(), commands, u32::try_from(parents.len()).unwrap_or(u32::MAX))
+    });
+    let parts: Vec<_> = parts.collect();
+    let rows: Vec<[&dyn Argument; 10]> = parts
+        .iter()
+        .map(|(task, task_id, commands, blocked)| {
+            let row: [&dyn Argument; 10] = [
+                task_id,
                 &id,
                 &task.name,
                 &task.task_type,
                 &TaskStatus::Queued,
                 &job.priority,
                 &task.priority,
-                &blocked,
-                &commands,
+                blocked,
+                commands,
                 &new.created,
-            ],
-        )?;
+            ];
+            row
+        })
+        .collect();
+    let into = "fl_task (id, job, name, task_type, status, job_priority, priority, blocked, commands, updated)";
+    insert_rows(transaction, into, &rows)
+}
+
+fn insert_parents(transaction: &mut Transaction<'_>, new: &NewFarmJob) -> Result<(), StoreError> {
+    let ids: Vec<String> = new.tasks.iter().map(ObjectId::to_string).collect();
+    let mut rows: Vec<[&dyn Argument; 2]> = Vec::new();
+    for (parents, task) in new.checked.parents.iter().zip(&ids) {
+        rows.extend(parents.iter().filter_map(|place| ids.get(*place)).map(|parent| {
+            let row: [&dyn Argument; 2] = [task, parent];
+            row
+        }));
     }
-    // A parent may come after its child in the list, so the tasks come first.
-    for (parents, task) in new.checked.parents.iter().zip(&new.tasks) {
-        for parent in parents.iter().filter_map(|place| new.tasks.get(*place)) {
-            let sql = "INSERT INTO fl_parent (task, parent) VALUES (?, ?)";
-            transaction.execute(sql, &[&task.to_string(), &parent.to_string()])?;
-        }
+    insert_rows(transaction, "fl_parent (task, parent)", &rows)
+}
+
+/// Inserts rows, many with each statement.
+fn insert_rows<const N: usize>(
+    transaction: &mut Transaction<'_>,
+    into: &str,
+    rows: &[[&dyn Argument; N]],
+) -> Result<(), StoreError> {
+    // One statement for each row would keep all servers of a database waiting for the lock of the writers for a minute.
+    for chunk in rows.chunks(ROWS) {
+        let row = format!("({})", ["?"; N].join(", "));
+        let sql = format!("INSERT INTO {into} VALUES {}", vec![row; chunk.len()].join(", "));
+        transaction.write(&sql, &chunk.concat())?;
     }
-    transaction.publish_on_commit([Change::FarmChanged]);
     Ok(())
 }

@@ -41,14 +41,14 @@ fn requeue_task(transaction: &mut Transaction<'_>, task: &FarmTask, now: Timesta
     if task.status == TaskStatus::Completed {
         // Its children count it among those that they wait for again.
         let sql = "UPDATE fl_task SET blocked = blocked + 1 WHERE id IN (SELECT task FROM fl_parent WHERE parent = ?)";
-        transaction.execute(sql, &[&id])?;
+        transaction.write(sql, &[&id])?;
     }
     write_status(transaction, task, status, now)?;
     write_activity(transaction, task.id, ACTIVITY)?;
     // Whoever requeues has mended something, maybe on the worker that failed it.
-    transaction.execute("DELETE FROM fl_failure WHERE task = ?", &[&id])?;
+    transaction.write("DELETE FROM fl_failure WHERE task = ?", &[&id])?;
     let sql = "DELETE FROM fl_blacklist WHERE job = ? AND task_type = ?";
-    transaction.execute(sql, &[&task.job.to_string(), &task.task_type])?;
+    transaction.write(sql, &[&task.job.to_string(), &task.task_type])?;
     Ok(1)
 }
 
@@ -65,12 +65,12 @@ fn requeue_job(transaction: &mut Transaction<'_>, job: ObjectId, now: Timestamp)
         let to = life::change(from, TaskEvent::Requeued).filter(|_| from != TaskStatus::Completed);
         let Some(to) = to else { continue };
         let sql = "DELETE FROM fl_failure WHERE task IN (SELECT id FROM fl_task WHERE job = ? AND status = ?)";
-        transaction.execute(sql, &[&id, &from])?;
+        transaction.write(sql, &[&id, &from])?;
         let sql = "UPDATE fl_task SET status = ?, updated = ?, activity = ? WHERE job = ? AND status = ?";
         requeued += transaction.execute(sql, &[&to, &now, &ACTIVITY, &id, &from])?;
     }
     if requeued > 0 {
-        transaction.execute("DELETE FROM fl_blacklist WHERE job = ?", &[&id])?;
+        transaction.write("DELETE FROM fl_blacklist WHERE job = ?", &[&id])?;
     }
     Ok(Some(requeued))
 }

@@ -58,7 +58,7 @@ impl Store {
         self.change(move |transaction| {
             let Some(found) = find_worker(transaction, worker)? else { return Ok(()) };
             let sql = "UPDATE fl_worker SET schedule_status = ? WHERE id = ?";
-            transaction.execute(sql, &[&wanted, &worker.to_string()])?;
+            transaction.write(sql, &[&wanted, &worker.to_string()])?;
             if found.standing.status == wanted && found.standing.asked.is_none() {
                 return Ok(());
             }

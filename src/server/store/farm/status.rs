@@ -17,11 +17,11 @@ pub(super) fn write_status(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let id = task.id.to_string();
-    transaction.execute("UPDATE fl_task SET status = ?, updated = ? WHERE id = ?", &[&status, &now, &id])?;
+    transaction.write("UPDATE fl_task SET status = ?, updated = ? WHERE id = ?", &[&status, &now, &id])?;
     // The count is kept in the transaction that completes a parent, so that the choice of a task never looks at parents.
     if status == TaskStatus::Completed {
         let sql = "UPDATE fl_task SET blocked = blocked - 1 WHERE id IN (SELECT task FROM fl_parent WHERE parent = ?)";
-        transaction.execute(sql, &[&id])?;
+        transaction.write(sql, &[&id])?;
     }
     Ok(())
 }
@@ -31,7 +31,7 @@ pub(super) fn write_activity(
     task: ObjectId,
     activity: &str,
 ) -> Result<(), StoreError> {
-    transaction.execute("UPDATE fl_task SET activity = ? WHERE id = ?", &[&activity, &task.to_string()])?;
+    transaction.write("UPDATE fl_task SET activity = ? WHERE id = ?", &[&activity, &task.to_string()])?;
     Ok(())
 }
 
@@ -50,7 +50,7 @@ pub(super) fn release(
         write_activity(transaction, task.id, &activity)?;
         // The id stays: late lines of the log are the worker's until the task is given to another one.
         let sql = "UPDATE fl_task SET worker_name = '-' WHERE id = ?";
-        transaction.execute(sql, &[&task.id.to_string()])?;
+        transaction.write(sql, &[&task.id.to_string()])?;
     }
     Ok(true)
 }

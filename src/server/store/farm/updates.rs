@@ -126,7 +126,7 @@ impl Store {
                 return Ok(UpdateOutcome::OfAnother);
             }
             let sql = "UPDATE fl_task SET last_update = ?, last_update_at = ? WHERE id = ?";
-            transaction.execute(sql, &[&update.digest, &update.at, &task.id.to_string()])?;
+            transaction.write(sql, &[&update.digest, &update.at, &task.id.to_string()])?;
             transaction.publish_on_commit([Change::FarmChanged]);
             record(transaction, &task, &update, &limits)
         })
@@ -182,7 +182,7 @@ impl Store {
             // Only the worker that has it keeps a task alive by asking.
             if answer.may_keep_running {
                 let sql = "UPDATE fl_task SET pinged = ? WHERE id = ?";
-                transaction.execute(sql, &[&contact.at, &task.to_string()])?;
+                transaction.write(sql, &[&contact.at, &task.to_string()])?;
             }
             Ok(answer)
         })
@@ -214,7 +214,7 @@ fn record(
     write_status(transaction, task, status, update.at)?;
     // Whoever reports of a task is at it.
     let sql = "UPDATE fl_task SET pinged = ? WHERE id = ?";
-    transaction.execute(sql, &[&update.at, &task.id.to_string()])?;
+    transaction.write(sql, &[&update.at, &task.id.to_string()])?;
     if let Some(activity) = &update.activity {
         write_activity(transaction, task.id, activity)?;
     }
@@ -230,14 +230,14 @@ fn record_failure(
 ) -> Result<FailureEnd, StoreError> {
     let (id, job, worker) = (task.id.to_string(), task.job.to_string(), update.worker.to_string());
     let sql = "INSERT INTO fl_failure (task, worker) VALUES (?, ?) ON CONFLICT DO NOTHING";
-    transaction.execute(sql, &[&id, &worker])?;
+    transaction.write(sql, &[&id, &worker])?;
     let FailureVerdict { blacklists, end } = judge(&failure_facts(transaction, task, &worker, update.at)?, limits);
     if blacklists {
         let sql = "INSERT INTO fl_blacklist (worker, job, task_type, expires) VALUES (?, ?, ?, ?)
             ON CONFLICT (worker, job, task_type) DO UPDATE SET expires = excluded.expires";
-        transaction.execute(sql, &[&worker, &job, &task.task_type, &(update.at + BLACKLISTED_FOR)])?;
+        transaction.write(sql, &[&worker, &job, &task.task_type, &(update.at + BLACKLISTED_FOR)])?;
         let activity = "No worker is left that may try this task.";
-        transaction.execute(FAIL_WAITING, &[&job, &task.task_type, &update.at, &update.at, &activity, &id])?;
+        transaction.write(FAIL_WAITING, &[&job, &task.task_type, &update.at, &update.at, &activity, &id])?;
     }
     Ok(end)
 }

@@ -171,11 +171,11 @@ fn remove_old_tasks(transaction: &mut Transaction<'_>, cutoffs: &Cutoffs) -> Res
         if task.status != TaskStatus::Completed {
             let sql =
                 "UPDATE fl_task SET blocked = blocked - 1 WHERE id IN (SELECT task FROM fl_parent WHERE parent = ?)";
-            transaction.execute(sql, &[&id])?;
+            transaction.write(sql, &[&id])?;
         }
         removed += transaction.execute("DELETE FROM fl_task WHERE id = ?", &[&id])?;
         let sql = "DELETE FROM fl_job WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM fl_task WHERE job = ?1)";
-        transaction.execute(sql, &[&task.job.to_string()])?;
+        transaction.write(sql, &[&task.job.to_string()])?;
     }
     Ok(removed)
 }

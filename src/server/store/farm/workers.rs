@@ -196,7 +196,7 @@ impl Store {
             // The original sends what has changed, and nothing where nothing has.
             if !said.nickname.is_empty() {
                 let sql = "UPDATE fl_worker SET nickname = ? WHERE id = ?";
-                transaction.execute(sql, &[&said.nickname, &worker.to_string()])?;
+                transaction.write(sql, &[&said.nickname, &worker.to_string()])?;
             }
             if !said.supported_task_types.is_empty() {
                 write_types(transaction, worker, &said.supported_task_types)?;
@@ -328,7 +328,7 @@ pub(super) fn forget(
 ) -> Result<Vec<ObjectId>, StoreError> {
     // Its tasks first: they would stay active on a worker that nobody knows.
     let released = release_tasks(transaction, worker, reason, now)?;
-    transaction.execute("DELETE FROM fl_worker WHERE id = ?", &[&worker.id.to_string()])?;
+    transaction.write("DELETE FROM fl_worker WHERE id = ?", &[&worker.id.to_string()])?;
     transaction.publish_on_commit([Change::FarmChanged]);
     Ok(released)
 }
@@ -350,10 +350,10 @@ fn by_worker<T>(
 
 fn write_types(transaction: &mut Transaction<'_>, worker: ObjectId, types: &[String]) -> Result<(), StoreError> {
     let worker = worker.to_string();
-    transaction.execute("DELETE FROM fl_worker_type WHERE worker = ?", &[&worker])?;
+    transaction.write("DELETE FROM fl_worker_type WHERE worker = ?", &[&worker])?;
     for task_type in types {
         let sql = "INSERT INTO fl_worker_type (worker, task_type) VALUES (?, ?) ON CONFLICT DO NOTHING";
-        transaction.execute(sql, &[&worker, task_type])?;
+        transaction.write(sql, &[&worker, task_type])?;
     }
     Ok(())
 }
@@ -366,7 +366,7 @@ pub(super) fn write_contact(
     contact: &Contact,
 ) -> Result<(), StoreError> {
     let sql = "UPDATE fl_worker SET address = ?, software = ?, seen = ? WHERE id = ?";
-    transaction.execute(sql, &[&contact.address, &contact.software, &contact.at, &worker.id.to_string()])?;
+    transaction.write(sql, &[&contact.address, &contact.software, &contact.at, &worker.id.to_string()])?;
     // That a worker was heard of is nothing to publish: all of them are, all the time.
     if standing == worker.standing {
         return Ok(());
@@ -384,6 +384,6 @@ pub(super) fn write_standing(
     let sql = "UPDATE fl_worker SET status = ?, asked = ?, asked_lazily = ? WHERE id = ?";
     let asked = standing.asked.map(|asked| asked.status);
     let is_lazy = standing.asked.is_some_and(|asked| asked.is_lazy);
-    transaction.execute(sql, &[&standing.status, &asked, &is_lazy, &worker.to_string()])?;
+    transaction.write(sql, &[&standing.status, &asked, &is_lazy, &worker.to_string()])?;
     Ok(())
 }
