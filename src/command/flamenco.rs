@@ -181,6 +181,7 @@ fn worker_row(worker: &FarmWorkerInfo) -> [String; 8] {
         true => format!("{} after its task", status.word()),
         false => status.word().to_owned(),
     });
+    // The word of the wire is empty, which looks like a mistake in a table.
     let state = match worker.status {
         FarmWorkerStatus::Registered => "registered",
         status => status.word(),

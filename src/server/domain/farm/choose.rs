@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use crate::server::domain::farm::standing::Standing;
+use crate::server::domain::farm::standing::FarmStanding;
 use crate::wire::flamenco::{FarmWorkerStatus, ObjectId};
 
 #[cfg(test)]
@@ -46,7 +46,7 @@ impl Candidate {
 /// Chooses for a worker, from the task that it has and the first candidate of each type that it supports.
 #[must_use]
 pub fn choose(
-    standing: &Standing,
+    standing: &FarmStanding,
     types: &[String],
     has: Option<ObjectId>,
     candidates: impl IntoIterator<Item = Candidate>,

@@ -1,4 +1,4 @@
-//! Standing of a worker with its Manager: its state, the state that it is asked to take, and what changes them.
+//! FarmStanding of a worker with its Manager: its state, the state that it is asked to take, and what changes them.
 
 use crate::wire::flamenco::{FarmWorkerStatus, MayKeepRunning, ObjectId, TaskStatus};
 
@@ -7,7 +7,7 @@ mod tests;
 
 /// State of a worker, and what it is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Standing {
+pub struct FarmStanding {
     /// State of the worker, as it said or as its Manager concluded.
     pub status: FarmWorkerStatus,
     /// State that it is asked to take, if it is.
@@ -42,7 +42,7 @@ pub enum WorkerEvent {
     TimeoutSeen,
 }
 
-impl Standing {
+impl FarmStanding {
     /// Returns the standing after an event.
     #[must_use]
     pub fn after(self, event: WorkerEvent) -> Self {

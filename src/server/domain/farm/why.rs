@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::server::domain::farm::standing::Standing;
+use crate::server::domain::farm::standing::FarmStanding;
 use crate::wire::flamenco::{FarmWorkerStatus, TaskStatus};
 
 #[cfg(test)]
@@ -36,7 +36,7 @@ pub struct WorkerFacts {
     /// Name under which people know it.
     pub nickname: String,
     /// State of the worker, and what it is asked.
-    pub standing: Standing,
+    pub standing: FarmStanding,
     /// Whether it failed this task.
     pub has_failed: bool,
     /// Whether it gets no tasks of the type and job, because it failed too many.
@@ -107,6 +107,7 @@ pub fn explain(facts: &TaskFacts) -> Vec<TaskReason> {
         status if status.is_over() => return vec![TaskReason::Over(status)],
         _ => {}
     }
+    // Parents first: without them no worker helps.
     let mut reasons: Vec<TaskReason> = grouped(facts.parents.iter().map(|(name, status)| (*status, name)))
         .map(|(status, names)| TaskReason::Parents(status, names))
         .collect();

@@ -25,6 +25,7 @@ pub(super) async fn as_json(
     Ok(Json(FarmStatusReport {
         nr_of_workers: documents.len() as u64,
         nr_of_tasks: app.store.count_farm_tasks().await?,
+        // There is no Flamenco Server to which updates could wait to be sent.
         upstream_queue_size: 0,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         workers: documents,

@@ -43,6 +43,7 @@ pub(super) async fn assign(State(app): State<Arc<AppState>>, caller: FarmCaller)
 
 /// Begins a log for a worker that has got a task. Without it the task is executed all the same.
 async fn begin_log(app: &AppState, worker: &FarmWorker, task: &FarmTask, caller: &FarmCaller) {
+    // The same line as the original's: people search their logs for it.
     let text = format!("Manager assigned task {} to worker {}", task.id, worker.nickname);
     let (line, job, id) = (log_line(caller.contact.at, text), task.job, task.id);
     let begun = app.farm.logs.with(move |logs| {

@@ -37,6 +37,7 @@ pub(super) async fn submit(
     let created = Utc::now();
     let id = app.farm.ids.mint(created);
     let tasks: Vec<ObjectId> = checked.job.tasks.iter().map(|_| app.farm.ids.mint(created)).collect();
+    // The answer has them, so that whoever submits can ask for a task without a search.
     let names = checked.job.tasks.iter().map(|task| task.name.clone()).zip(tasks.iter().copied()).collect();
     let number = tasks.len();
     app.store.add_farm_job(NewFarmJob { id, tasks, checked, created }).await?;

@@ -108,6 +108,7 @@ fn give(
     let Some(status) = life::change(task.status, TaskEvent::Assigned) else { return Ok(Assignment::Nothing) };
     write_status(transaction, &task, status, now)?;
     transaction.publish_on_commit([Change::FarmChanged]);
+    // Written in the same transaction as the choice: nobody else can have chosen it, at this server or another.
     // The digest of the last update goes: the next worker may well begin with the same words.
     let sql = "UPDATE fl_task SET worker = ?, worker_name = ?, pinged = ?, last_update = NULL WHERE id = ?";
     transaction.write(sql, &[&worker.id.to_string(), &worker.nickname, &now, &task.id.to_string()])?;

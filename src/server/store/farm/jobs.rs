@@ -216,6 +216,7 @@ fn insert_tasks(transaction: &mut Transaction<'_>, new: &NewFarmJob) -> Result<(
             row
         })
         .collect();
+    // The rows borrow their texts, of which a job may have 64 MB.
     let into = "fl_task (id, job, name, task_type, status, job_priority, priority, blocked, commands, updated)";
     insert_rows(transaction, into, &rows)
 }

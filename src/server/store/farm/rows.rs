@@ -1,6 +1,6 @@
 //! Rows of the farm's tables.
 
-use crate::server::domain::farm::standing::{Standing, StatusChange};
+use crate::server::domain::farm::standing::{FarmStanding, StatusChange};
 use crate::server::domain::model::Timestamp;
 use crate::server::store::StoreError;
 use crate::server::store::db::{DbError, DbRow, Reading};
@@ -20,7 +20,7 @@ pub struct FarmWorker {
     /// `User-Agent` of its last contact.
     pub software: String,
     /// State, and what it is asked.
-    pub standing: Standing,
+    pub standing: FarmStanding,
     /// Timestamp of its last contact.
     pub seen: Timestamp,
 }
@@ -109,7 +109,7 @@ pub(super) fn worker(row: &DbRow<'_>) -> Result<FarmWorker, StoreError> {
         address: row.get("address")?,
         platform: row.get("platform")?,
         software: row.get("software")?,
-        standing: Standing { status: row.get("status")?, asked },
+        standing: FarmStanding { status: row.get("status")?, asked },
         seen: row.get("seen")?,
     })
 }

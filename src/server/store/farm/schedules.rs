@@ -62,6 +62,7 @@ impl Store {
             if found.standing.status == wanted && found.standing.asked.is_none() {
                 return Ok(());
             }
+            // After its task: one that is interrupted has to be executed again from its beginning.
             transaction.publish_on_commit([Change::FarmChanged]);
             let asked = WorkerEvent::Asked(StatusChange { status: wanted, is_lazy: true });
             write_standing(transaction, worker, found.standing.after(asked))

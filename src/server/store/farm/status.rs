@@ -62,6 +62,8 @@ pub(super) fn release_tasks(
     reason: &str,
     now: Timestamp,
 ) -> Result<Vec<ObjectId>, StoreError> {
+    // One at most, because a worker that has a task gets no other. All are looked for, so that none can ever be left
+    // behind with a worker that is gone.
     let held = held_by(transaction, worker.id)?;
     let mut released = Vec::with_capacity(held.len());
     for task in held {

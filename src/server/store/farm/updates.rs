@@ -179,6 +179,8 @@ impl Store {
             let standing = asker.standing.after(WorkerEvent::Contact);
             write_contact(transaction, &asker, standing, &contact)?;
             let answer = standing.may_keep_running(worker, found);
+            // A worker that lost its task while it was silent may ask for hours, and must not keep it from failing
+            // elsewhere.
             // Only the worker that has it keeps a task alive by asking.
             if answer.may_keep_running {
                 let sql = "UPDATE fl_task SET pinged = ? WHERE id = ?";
@@ -250,6 +252,7 @@ fn failure_facts(
 ) -> Result<FailureFacts, StoreError> {
     let (id, job) = (task.id.to_string(), task.job.to_string());
     let count = |sql: &str, arguments: &[_]| reading.one(sql, arguments, |row| row.at::<u32>(0));
+    // With this one, which is not written yet: the count decides what is written.
     let by_worker =
         "SELECT count(*) FROM fl_task WHERE job = ? AND task_type = ? AND status IN ('failed', 'soft-failed')
         AND worker = ?";

@@ -109,6 +109,7 @@ fn old_workers(
     statuses: &[FarmWorkerStatus],
     before: Timestamp,
 ) -> Result<Vec<FarmWorker>, StoreError> {
+    // A question for each state: there are four at most, and a list of any length is no statement that can be prepared.
     let sql = "SELECT * FROM fl_worker WHERE status = ? AND seen < ? ORDER BY seen LIMIT ?";
     let mut old = Vec::new();
     for status in statuses {

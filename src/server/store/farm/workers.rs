@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::rows::{self, Contact, FarmWorker, find_worker};
 use super::status::release_tasks;
-use crate::server::domain::farm::standing::{Standing, StatusChange, WorkerEvent};
+use crate::server::domain::farm::standing::{FarmStanding, StatusChange, WorkerEvent};
 use crate::server::domain::model::Timestamp;
 use crate::server::store::changes::Change;
 use crate::server::store::db::{Argument, DbError, DbRow, Reading, Transaction};
@@ -362,7 +362,7 @@ fn write_types(transaction: &mut Transaction<'_>, worker: ObjectId, types: &[Str
 pub(super) fn write_contact(
     transaction: &mut Transaction<'_>,
     worker: &FarmWorker,
-    standing: Standing,
+    standing: FarmStanding,
     contact: &Contact,
 ) -> Result<(), StoreError> {
     let sql = "UPDATE fl_worker SET address = ?, software = ?, seen = ? WHERE id = ?";
@@ -379,7 +379,7 @@ pub(super) fn write_contact(
 pub(super) fn write_standing(
     transaction: &mut Transaction<'_>,
     worker: ObjectId,
-    standing: Standing,
+    standing: FarmStanding,
 ) -> Result<(), StoreError> {
     let sql = "UPDATE fl_worker SET status = ?, asked = ?, asked_lazily = ? WHERE id = ?";
     let asked = standing.asked.map(|asked| asked.status);

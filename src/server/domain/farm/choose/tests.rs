@@ -9,8 +9,8 @@ fn candidate(number: u32, job_priority: i64, priority: i64) -> Candidate {
     Candidate { task: id(number), job_priority, priority }
 }
 
-fn standing(asked: Option<StatusChange>) -> Standing {
-    Standing { status: FarmWorkerStatus::Awake, asked }
+fn standing(asked: Option<StatusChange>) -> FarmStanding {
+    FarmStanding { status: FarmWorkerStatus::Awake, asked }
 }
 
 #[test]

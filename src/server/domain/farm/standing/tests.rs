@@ -7,7 +7,7 @@ fn change(status: S, is_lazy: bool) -> StatusChange {
     StatusChange { status, is_lazy }
 }
 
-fn shown(standing: Standing) -> String {
+fn shown(standing: FarmStanding) -> String {
     let asked = standing.asked.map_or_else(String::new, |asked| {
         format!(" asked {}{}", asked.status.word(), if asked.is_lazy { " lazily" } else { "" })
     });
@@ -31,7 +31,7 @@ fn the_whole_table() {
     let mut table = String::new();
     for status in S::ALL.into_iter().filter(|status| *status != S::Shutdown) {
         for asked in asked {
-            let before = Standing { status, asked };
+            let before = FarmStanding { status, asked };
             for event in events {
                 let after = before.after(event);
                 if after != before {
@@ -49,7 +49,7 @@ fn the_whole_table() {
 
 #[test]
 fn a_worker_that_slept_sleeps_on_after_a_restart() {
-    let asleep = Standing { status: S::Asleep, asked: None };
+    let asleep = FarmStanding { status: S::Asleep, asked: None };
     let back = asleep.after(WorkerEvent::SignOff).after(WorkerEvent::SignOn);
     assert_eq!(back.asked, Some(change(S::Asleep, false)));
     assert_eq!(back.after(WorkerEvent::Acknowledged(S::Asleep)), asleep);
@@ -58,7 +58,7 @@ fn a_worker_that_slept_sleeps_on_after_a_restart() {
 #[test]
 fn a_worker_goes_on_unless_its_task_or_its_manager_says_otherwise() {
     let (me, other) = (ObjectId::new(1, [0; 5], 1), ObjectId::new(1, [0; 5], 2));
-    let awake = |asked| Standing { status: S::Awake, asked };
+    let awake = |asked| FarmStanding { status: S::Awake, asked };
     let mine = Some((TaskStatus::Active, Some(me)));
     for (asked, task, may, reason) in [
         (None, mine, true, None),

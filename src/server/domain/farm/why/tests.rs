@@ -14,7 +14,7 @@ fn task(status: TaskStatus) -> TaskFacts {
 }
 
 fn worker(nickname: &str, status: FarmWorkerStatus) -> WorkerFacts {
-    let standing = Standing { status, asked: None };
+    let standing = FarmStanding { status, asked: None };
     WorkerFacts { nickname: nickname.to_owned(), standing, has_failed: false, is_blacklisted: false, is_busy: false }
 }
 
@@ -43,7 +43,7 @@ fn a_task_that_waits_names_what_keeps_it_from_each_worker() {
     workers.push(WorkerFacts { is_blacklisted: true, ..worker("w-blacklisted", S::Offline) });
     workers.push(WorkerFacts { is_busy: true, ..worker("w-busy", S::Awake) });
     workers.push(WorkerFacts {
-        standing: Standing { status: S::Awake, asked: Some(asleep) },
+        standing: FarmStanding { status: S::Awake, asked: Some(asleep) },
         ..worker("w-asked", S::Awake)
     });
     workers.push(worker("w-free", S::Awake));

@@ -74,6 +74,7 @@ pub(super) async fn command(
 fn parse_command(form: &FormValues) -> Result<(Vec<ObjectId>, FarmWorkerCommand), &'static str> {
     let named = |word: &str| FarmWorkerCommand::ALL.into_iter().find(|command| command.word() == word);
     let command = form.text("action").and_then(named).ok_or("Choose an action.")?;
+    // What is no id was not sent by the page, and names no worker.
     let workers: Vec<ObjectId> = form.all("worker").filter_map(|id| id.parse().ok()).collect();
     if workers.is_empty() { Err("Choose a worker.") } else { Ok((workers, command)) }
 }

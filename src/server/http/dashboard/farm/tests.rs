@@ -2,7 +2,7 @@ use chrono::{TimeZone as _, Utc};
 
 use super::view::{FarmPage, body, parts};
 use super::{parse_command, task};
-use crate::server::domain::farm::standing::{Standing, StatusChange};
+use crate::server::domain::farm::standing::{FarmStanding, StatusChange};
 use crate::server::domain::farm::why::{TaskFacts, WorkerFacts};
 use crate::server::http::dashboard::form::FormValues;
 use crate::server::http::dashboard::visit::Visit;
@@ -28,7 +28,7 @@ fn worker(nickname: &str) -> FarmWorkerOverview {
         address: "10.0.0.1".to_owned(),
         platform: "linux".to_owned(),
         software: "Flamenco-Worker/2.5".to_owned(),
-        standing: Standing { status: FarmWorkerStatus::Awake, asked },
+        standing: FarmStanding { status: FarmWorkerStatus::Awake, asked },
         seen: now(),
     };
     let schedule =
@@ -73,7 +73,7 @@ fn situation(name: &str) -> TaskSituation {
     };
     let failed = WorkerFacts {
         nickname: name.to_owned(),
-        standing: Standing { status: FarmWorkerStatus::Awake, asked: None },
+        standing: FarmStanding { status: FarmWorkerStatus::Awake, asked: None },
         has_failed: true,
         is_blacklisted: false,
         is_busy: false,

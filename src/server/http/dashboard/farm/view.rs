@@ -64,6 +64,7 @@ pub(super) fn parts(page: &FarmPage, typed: &FormValues, visit: &Visit) -> [Valu
 pub(super) fn progress(job: &JobProgress, now: Timestamp, zone: Tz) -> Value {
     let number = |status| job.tasks.get(&status).copied().unwrap_or_default();
     let states: Vec<Value> = job.tasks.iter().map(|(status, number)| counted(*status, *number)).collect();
+    // What can still be cancelled, so that the button says how much that is.
     let open: u64 = job.tasks.iter().filter(|(status, _)| !status.is_over()).map(|(_, number)| number).sum();
     context! {
         id => job.id.to_string(), name => &job.name, job_type => &job.job_type, priority => job.priority,
