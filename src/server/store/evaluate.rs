@@ -6,7 +6,7 @@ use super::claim_rule::{JobSituation, ask_for_situation, read_situation};
 use super::db::{Reading, Transaction};
 use super::fires::{record, record_wait};
 use super::kill_records::insert_kill_request;
-use super::planned_runs::{self, Pending};
+use super::planned_runs::{self, PendingRun};
 use super::runs::{NewRun, insert};
 use super::{Store, StoreError};
 use crate::run::RunId;
@@ -96,9 +96,9 @@ impl Store {
 }
 
 /// What is known of a job before it is evaluated.
-struct Known {
+struct KnownJob {
     situation: JobSituation,
-    pending: Vec<Pending>,
+    pending: Vec<PendingRun>,
 }
 
 /// What an evaluation changed, beside marks and its own job's plan.
@@ -115,15 +115,15 @@ fn ask(reading: &Reading<'_>, job: JobId, now: Timestamp) {
     planned_runs::ask_for_pending(reading, job, now);
 }
 
-fn read(reading: &Reading<'_>, job: JobId, now: Timestamp) -> Result<Option<Known>, StoreError> {
+fn read(reading: &Reading<'_>, job: JobId, now: Timestamp) -> Result<Option<KnownJob>, StoreError> {
     ask(reading, job, now);
     let Some(situation) = read_situation(reading, job, now)? else { return Ok(None) };
-    Ok(Some(Known { situation, pending: planned_runs::pending(reading, job, now)? }))
+    Ok(Some(KnownJob { situation, pending: planned_runs::pending(reading, job, now)? }))
 }
 
 fn evaluate(
     transaction: &mut Transaction<'_>,
-    Known { situation: known, pending }: Known,
+    KnownJob { situation: known, pending }: KnownJob,
     availability: &Availability,
     zone: Tz,
     now: Timestamp,

@@ -22,7 +22,7 @@ use crate::server::store::changes::Change;
 const BATCH: i64 = 200;
 
 /// An unclaimed run that the schedule waits for.
-pub(super) struct Pending {
+pub(super) struct PendingRun {
     id: RunId,
     schedule_id: i64,
     at: Timestamp,
@@ -39,7 +39,7 @@ pub(super) struct Pending {
 pub(super) fn plan_next_run(
     transaction: &mut Transaction<'_>,
     job: &Job,
-    mut pending: Vec<Pending>,
+    mut pending: Vec<PendingRun>,
     present: &[i64],
     zone: Tz,
     now: Timestamp,
@@ -112,13 +112,13 @@ pub(super) fn ask_for_pending(reading: &Reading<'_>, job: JobId, now: Timestamp)
 
 /// Reads the unclaimed runs of a job that the schedule waits for, latest first. A due run that is meant for one worker holds
 /// up nobody.
-pub(super) fn pending(reading: &Reading<'_>, job: JobId, now: Timestamp) -> Result<Vec<Pending>, StoreError> {
+pub(super) fn pending(reading: &Reading<'_>, job: JobId, now: Timestamp) -> Result<Vec<PendingRun>, StoreError> {
     let found = reading.rows(PENDING, &[&now, &job, &BATCH], pending_run)?;
     Ok(found.into_iter().filter(|run| !run.pinned || !run.is_due).collect())
 }
 
-fn pending_run(row: &DbRow<'_>) -> Result<Pending, StoreError> {
-    Ok(Pending {
+fn pending_run(row: &DbRow<'_>) -> Result<PendingRun, StoreError> {
+    Ok(PendingRun {
         id: row.at(0)?,
         schedule_id: row.at(1)?,
         at: row.at(2)?,
@@ -152,7 +152,7 @@ fn move_to(transaction: &mut Transaction<'_>, run: RunId, next: &NextTime, plan:
 fn drop_planned(
     transaction: &mut Transaction<'_>,
     job: &Job,
-    planned: &Pending,
+    planned: &PendingRun,
     reason: FireReason,
     now: Timestamp,
 ) -> Result<(), StoreError> {

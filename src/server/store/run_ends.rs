@@ -36,7 +36,7 @@ pub(super) fn cancel(
 }
 
 /// What decides about what follows from the end of a run.
-pub(super) struct Followers {
+pub(super) struct RunFollowers {
     job: Job,
     /// Other runs of the schedule id, without failed ones that were retried.
     siblings: Vec<Run>,
@@ -51,22 +51,22 @@ pub(super) fn ask_for_followers(reading: &Reading<'_>, run: RunId) {
 }
 
 /// Reads what decides about what follows from the end of a run; `None` if its job is gone.
-pub(super) fn read_followers(reading: &Reading<'_>, run: &Run) -> Result<Option<Followers>, StoreError> {
+pub(super) fn read_followers(reading: &Reading<'_>, run: &Run) -> Result<Option<RunFollowers>, StoreError> {
     ask_for_followers(reading, run.id);
     let Some(job) = find_job_of(reading, run.id)? else { return Ok(None) };
     let siblings = reading.rows(SIBLINGS_OF, &[&run.id], rows::run)?;
     let children = reading.rows(CHILDREN_OF, &[&run.id], child)?;
-    Ok(Some(Followers { job, siblings, children }))
+    Ok(Some(RunFollowers { job, siblings, children }))
 }
 
 /// Does what follows from a run that has just ended.
 pub(super) fn follow(
     transaction: &mut Transaction<'_>,
     run: &Run,
-    followers: &Followers,
+    followers: &RunFollowers,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let Followers { job, siblings, children } = followers;
+    let RunFollowers { job, siblings, children } = followers;
     let effects = chain::after(job, run, siblings, children, now);
     apply(transaction, job, run, effects, now)
 }

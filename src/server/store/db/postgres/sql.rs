@@ -16,11 +16,11 @@ pub struct Rewritten {
 /// Tables that a statement may write, as far as its text tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Writes {
-    /// None: it reads.
+    /// No table, because it reads.
     Nothing,
-    /// This one alone.
+    /// No other table than this one.
     Table(String),
-    /// Any: a deletion takes rows of other tables along.
+    /// Any table: a deletion takes rows of other tables along.
     Any,
 }
 
